@@ -101,5 +101,7 @@ create schema simulator;
 create table simulator.state (
     seed bigint not null,
     first_day date not null,
-    today date not null
+    today date not null,
+    events_per_day integer not null
 );
+comment on column simulator.state.today is 'The first day that has not been simulated yet.';

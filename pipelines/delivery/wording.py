@@ -1,0 +1,77 @@
+"""Numbers and instants as a reader sees them. Nothing here knows HTML, and nothing is rounded for anything but show."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+NOTHING = "–"
+_SYMBOLS = {"EUR": "€", "USD": "$", "GBP": "£", "JPY": "¥", "INR": "₹"}
+# Currencies whose smallest unit is the unit itself.
+_WITHOUT_CENTS = frozenset({"JPY", "KRW", "CLP", "ISK", "VND"})
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def currency_prefix(currency: str) -> str:
+    """'€' for EUR, and the code with a no-break space for a currency whose sign is ambiguous or unknown."""
+    return _SYMBOLS.get(currency, f"{currency}\N{NO-BREAK SPACE}")
+
+
+def currency_decimals(currency: str) -> int:
+    return 0 if currency in _WITHOUT_CENTS else 2
+
+
+def write_money(amount: Decimal | None, currency: str, *, decimals: int | None = None) -> str:
+    """'€1,234.50'; a negative amount has its sign in front of the currency's."""
+    if amount is None:
+        return NOTHING
+    places = currency_decimals(currency) if decimals is None else min(decimals, currency_decimals(currency))
+    digits = f"{abs(amount):,.{places}f}"
+    is_negative = amount < 0 and any(digit in "123456789" for digit in digits)
+    return f"{'−' if is_negative else ''}{currency_prefix(currency)}{digits}"
+
+
+def write_count(count: int) -> str:
+    return f"{count:,}".replace("-", "−")
+
+
+def write_percent(ratio: Decimal | None, *, decimals: int = 1) -> str:
+    return NOTHING if ratio is None else f"{ratio * 100:.{decimals}f}%".replace("-", "−")
+
+
+def write_quantity(count: int, noun: str) -> str:
+    """'1 table', '2 tables'."""
+    return f"{write_count(count)} {noun}{'' if count == 1 else 's'}"
+
+
+def weekday(day: date) -> str:
+    return _WEEKDAYS[day.weekday()]
+
+
+def write_day(day: date, *, year: bool = True) -> str:
+    """'Mon 2 Nov 2026'. Not strftime: its names follow the locale of the process."""
+    return f"{weekday(day)[:3]} {day.day} {_MONTHS[day.month - 1]}{f' {day.year}' if year else ''}"
+
+
+def write_instant(instant: datetime | None, time_zone: str) -> str:
+    """'Mon 2 Nov 2026, 06:04 CET'."""
+    if instant is None:
+        return NOTHING
+    local = localize(instant, time_zone)
+    return f"{write_day(local.date())}, {local:%H:%M} {local.tzname()}"
+
+
+def write_short_instant(instant: datetime | None, time_zone: str) -> str:
+    """'2 Nov 06:04', for the columns of a table whose zone is said elsewhere."""
+    if instant is None:
+        return NOTHING
+    local = localize(instant, time_zone)
+    return f"{local.day} {_MONTHS[local.month - 1]} {local:%H:%M}"
+
+
+def localize(instant: datetime, time_zone: str) -> datetime:
+    """A naive instant is UTC, as everywhere in this project; `astimezone` alone would take the machine's zone."""
+    aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+    return aware.astimezone(ZoneInfo(time_zone))

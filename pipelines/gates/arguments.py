@@ -1,0 +1,132 @@
+"""An expectation's arguments as they are evaluated, or everything that is wrong with them.
+
+Not here: columns that are missing or masked (``classes``), what the values become (``bounds``).
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+
+from pipelines.gates.bounds import kind_of, make_bound, make_value
+from pipelines.gates.rules import Rule
+
+_FLAGS = ("strict_min", "strict_max", "or_equal")
+# GX's own words and defaults (the first); a row of a pair with one NULL is unexpected unless it is ignored.
+_PAIR_IGNORES = ("both_values_are_missing", "either_value_is_missing", "neither")
+_LIST_IGNORES = ("all_values_are_missing", "any_value_is_missing", "never")
+
+
+def convert_arguments(
+    rule: Rule, arguments: Mapping[str, Any], types: Sequence[pa.DataType]
+) -> tuple[dict[str, Any], list[str]]:
+    """Return the arguments as GX's metrics and DuckDB take them, and the problems of those that cannot be.
+
+    ``types`` are those of the columns that the expectation names, in order. Defaults are filled in.
+    """
+    converted: dict[str, Any] = {name: arguments[name] for name in rule.columns}
+    problems: list[str] = []
+    for name in rule.required + rule.optional:
+        try:
+            converted[name] = _convert(rule, name, arguments.get(name), types)
+        except ValueError as problem:
+            problems.append(f"`{name}`: {problem}")
+    if not problems and rule.bounds:
+        problems += _range_problems(converted)
+    return converted, problems
+
+
+def _convert(rule: Rule, name: str, value: Any, types: Sequence[pa.DataType]) -> Any:
+    match name:
+        case "min_value" | "max_value":
+            return None if value is None else make_bound(value, rule.bounds or "number", types[0] if types else None)
+        case "value":
+            return make_bound(value, "count", None)
+        case "value_set":
+            return _value_set(value, types[0])
+        case "regex":
+            return _regex(value)
+        case "regex_list":
+            return [_regex(regex) for regex in _items(value)]
+        case "strftime_format":
+            return _strftime_format(value)
+        case "match_on":
+            return _choice(value, ("any", "all"))
+        case "ignore_row_if":
+            return _choice(value, _LIST_IGNORES if rule.columns == ("column_list",) else _PAIR_IGNORES)
+    assert name in _FLAGS, f"no rule for the argument {name}"
+    if not isinstance(value, bool | None):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return bool(value)
+
+
+def _range_problems(converted: Mapping[str, Any]) -> list[str]:
+    low, high = converted["min_value"], converted["max_value"]
+    if low is None and high is None:
+        return ["needs `min_value` or `max_value`"]
+    if low is not None and high is not None and low > high:
+        return [f"`min_value` {low} is above `max_value` {high}, so every row would fail"]
+    return []
+
+
+def _value_set(value: Any, arrow_type: pa.DataType) -> list[Any]:
+    values, problems = [], []
+    for item in _items(value):
+        try:
+            values.append(make_value(item, arrow_type))
+        except ValueError as problem:
+            problems.append(str(problem))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return values
+
+
+def _items(value: Any) -> list[Any]:
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        raise ValueError(f"{value!r} is not a list")
+    items = list(value)
+    if not items:
+        raise ValueError("the list is empty, so it says nothing")
+    if None in items:
+        raise ValueError("null is in the list, but NULLs are not judged; write expect_column_values_to_not_be_null")
+    return items
+
+
+def _regex(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a regular expression in quotes")
+    if "[[:" in value:
+        # Python reads it as a set of the letters; RE2, which pandas asks for plain patterns, as a POSIX class.
+        raise ValueError(f"{value!r} has a POSIX class; write the characters, as in [A-Za-z]")
+    try:
+        re.compile(value)
+    except re.error as problem:
+        raise ValueError(f"{value!r} is not a regular expression: {problem}") from None
+    return value
+
+
+def _strftime_format(value: Any) -> str:
+    try:
+        datetime.strptime(datetime(2026, 1, 2, 3, 4, 5).strftime(value), value)  # noqa: DTZ001, DTZ007 - only the format
+    except (TypeError, ValueError) as problem:
+        raise ValueError(f"{value!r} is not a strftime format: {problem}") from None
+    return str(value)
+
+
+def _choice(value: Any, choices: Sequence[str]) -> str:
+    if value is None:
+        return choices[0]
+    if value not in choices:
+        raise ValueError(f"{value!r} is not one of {', '.join(choices)}")
+    return str(value)
+
+
+def pair_problem(types: Sequence[pa.DataType]) -> str | None:
+    """Say why two columns cannot be compared. Arrow raises on the first int beyond 2^53 that meets a float (tried)."""
+    first, second = types
+    unsigned = pa.types.is_unsigned_integer
+    if kind_of(first) == kind_of(second) and unsigned(first) == unsigned(second):
+        return None
+    return f"cannot compare {first} with {second} exactly"

@@ -1,0 +1,220 @@
+"""Landed chunks as files: one folder a load, one Parquet file and one manifest record a chunk. State that you can ``ls``.
+
+::
+
+    <landing>/<source>/<table>/<load_id>/plan.json
+                                         chunk-000000.parquet
+                                         chunk-000000.json      the manifest record, written last
+                                         held.json              the load was held; it is not gone on with
+
+Each file is written under another name, flushed to disk and renamed, so it is whole or not there; a Parquet file without
+its record does not exist. One record a file instead of one manifest that grows, because an object store cannot append.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.errors import LandingCorrupt, PrerequisiteError
+from pipelines.sync import codec
+from pipelines.sync.model import Bound, Chunk, LoadPlan, Part, TableSpec
+from pipelines.sync.steps import step
+
+# DuckDB stores 122,880 rows together; 131,072 doubled its file and tripled its memory (measured on 5M rows).
+ROW_GROUP_ROWS = 122_880
+KEPT_LOADS = 3  # committed loads whose files stay, for a look at what was read
+
+
+@dataclass
+class LoadFolder:
+    """The files of one load. Only the process that holds its lock may write to it."""
+
+    path: Path
+    plan: LoadPlan
+    chunks: list[Chunk]
+
+    @property
+    def files(self) -> list[Path]:
+        """The Parquet files, in the order they were read."""
+        return [self.path / chunk.file_name for chunk in self.chunks]
+
+    @property
+    def rows(self) -> int:
+        """Rows landed so far."""
+        return sum(chunk.rows for chunk in self.chunks)
+
+    def add_chunk(self, rows: pa.Table, part: Part, last: Bound | None) -> Chunk:
+        """Write ``rows`` as the next chunk, and its manifest record last."""
+        number = len(self.chunks)
+        name = f"chunk-{number:06d}"
+        temporary = self.path / f".{name}.parquet"
+        with _explaining_full_disk(self.path):
+            with step("land.file"):
+                pq.write_table(rows, temporary, row_group_size=ROW_GROUP_ROWS, compression="zstd", compression_level=1, use_dictionary=_repeating(rows))
+                _flush(temporary)
+                temporary.rename(self.path / f"{name}.parquet")
+            digest = _sha256(self.path / f"{name}.parquet")
+            size = (self.path / f"{name}.parquet").stat().st_size
+            chunk = Chunk(number, part, rows.num_rows, size, digest, last)
+            with step("land.manifest"):
+                _write_whole(self.path / f"{name}.json", codec.dump(codec.CHUNK, chunk))
+        self.chunks.append(chunk)
+        return chunk
+
+    def read_chunk(self, chunk: Chunk) -> pa.Table:
+        """Return a landed chunk. Raises ``LandingCorrupt`` if the file is not the one that was written."""
+        self.verify(chunk)
+        return pq.read_table(self.path / chunk.file_name)
+
+    def verify(self, chunk: Chunk) -> None:
+        """Compare a file with its manifest record."""
+        file = self.path / chunk.file_name
+        found = _sha256(file) if file.exists() else "no file"
+        if found != chunk.sha256:
+            raise LandingCorrupt(
+                f"landed file {file} is {found[:12]}, its manifest says {chunk.sha256[:12]}.",
+                safe="Nothing was loaded from it; the last load stands.",
+                remedy=f"Delete the folder {self.path} and run again: it is read anew.",
+                table=self.plan.table,
+                load_id=self.plan.load_id,
+            )
+
+    def mark_held(self, reason: str) -> None:
+        """Keep the files for a person to look at; the next run reads anew."""
+        _write_whole(self.path / "held.json", json.dumps({"reason": reason}))
+
+    def discard(self) -> None:
+        """Delete the load's files: nothing in them is new."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
+class Landing:
+    """The landing folder of a project."""
+
+    def __init__(self, root: Path) -> None:
+        """Remember the folder; it is made when the first load lands."""
+        self.root = root
+
+    def table_folder(self, spec: TableSpec) -> Path:
+        """Return where the loads of a table are; names are percent-encoded, so that any identifier is a file name."""
+        return self.root / quote(spec.source, safe="") / quote(spec.name, safe=" ")
+
+    @contextmanager
+    def open_load(self, spec: TableSpec, plan: LoadPlan) -> Iterator[LoadFolder]:
+        """Make the folder of a new load and hold its lock."""
+        path = self.table_folder(spec) / plan.load_id
+        with _explaining_full_disk(self.root):
+            path.mkdir(parents=True, exist_ok=False)
+            _write_whole(path / "plan.json", codec.dump(codec.PLAN, plan))
+        with _locked(path / "plan.json") as is_mine:
+            if not is_mine:
+                raise RuntimeError(f"somebody locked the new folder {path}")
+            yield LoadFolder(path, plan, [])
+
+    @contextmanager
+    def reopen_load(self, spec: TableSpec) -> Iterator[LoadFolder | None]:
+        """Yield the newest load that was neither committed nor held nor is being written by a living process, or None."""
+        for path in self._loads(spec):
+            if (path / "held.json").exists() or (path / "committed").exists() or not (path / "plan.json").exists():
+                continue
+            with _locked(path / "plan.json") as is_mine:
+                if is_mine and path.exists():
+                    plan = codec.PLAN.validate_json((path / "plan.json").read_bytes())
+                    yield LoadFolder(path, plan, _manifest(path))
+                    return
+        yield None
+
+    def mark_committed(self, folder: LoadFolder) -> None:
+        """Note that the ledger has the load; only the newest loads keep their files."""
+        (folder.path / "committed").touch()
+        committed = [path for path in folder.path.parent.iterdir() if (path / "committed").exists()]
+        for path in sorted(committed)[:-KEPT_LOADS]:
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _loads(self, spec: TableSpec) -> list[Path]:
+        folder = self.table_folder(spec)
+        return sorted(folder.iterdir(), reverse=True) if folder.exists() else []
+
+
+def _manifest(path: Path) -> list[Chunk]:
+    """Return the finished chunks; whatever was written after the first gap does not exist."""
+    for leftover in path.glob(".*"):
+        leftover.unlink()
+    chunks = []
+    for number in range(len(list(path.glob("chunk-*.json")))):
+        record = path / f"chunk-{number:06d}.json"
+        if not record.exists():
+            break
+        chunks.append(codec.CHUNK.validate_json(record.read_bytes()))
+    return chunks
+
+
+def _repeating(rows: pa.Table) -> list[str] | bool:
+    """Return the columns whose values repeat: a dictionary on others costs time and saves nothing."""
+    sample = rows.slice(0, 5000)
+    if sample.num_rows < 100:
+        return True
+    strings = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    return [name for name in strings if len(sample.column(name).unique()) < sample.num_rows / 10]
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[bool]:
+    """Hold an advisory lock that ends with the process; yields False if another one holds it."""
+    try:
+        descriptor = os.open(file, os.O_RDONLY)
+    except FileNotFoundError:
+        yield False
+        return
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explaining_full_disk(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise PrerequisiteError(
+            [f"The landing folder {folder} cannot be written: {error.strerror or error}."],
+            safe="Nothing was lost: finished chunks are kept, and the watermark stands.",
+            remedy="Free space or mend its permissions (DAYBREAK_LANDING_URL), and run again.",
+        ) from error
+
+
+def _write_whole(file: Path, text: str) -> None:
+    temporary = file.with_name(f".{file.name}")
+    temporary.write_text(text, encoding="utf-8")
+    _flush(temporary)
+    temporary.rename(file)
+    _flush(file.parent)
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()

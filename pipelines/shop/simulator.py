@@ -1,0 +1,159 @@
+"""The simulated application: `create_shop` gives it a history, `advance_shop` lets days pass.
+
+Deterministic: the same seed, day and sequence of calls give the same rows, down to the identifiers. A history of eight
+days is the history of five after which three days passed. Each call is one transaction. Not here: the rules of the
+simulation (`assortment.py`, `people.py`, `orders.py`, `visits.py`, `bad_rows.py`), the SQL (`store.py`), the server.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+
+import psycopg
+
+from pipelines.shop import assortment, bad_rows, orders, people, store, visits
+from pipelines.shop.model import ONE_DAY, DayChanges, Shop, ShopSummary, make_range
+
+__all__ = ["NotAShop", "ShopExists", "ShopSummary", "advance_shop", "create_shop"]
+
+
+class ShopExists(RuntimeError):
+    """The database already holds a simulated shop. Nothing was written."""
+
+
+class NotAShop(RuntimeError):
+    """The database holds something else than a simulated shop, or nothing. Nothing was written."""
+
+
+def create_shop(url: str, *, seed: int = 7, today: date, days: int = 90, events_per_day: int = 3400) -> ShopSummary:
+    """Create the shop's tables and a history of the `days` complete days before `today` (midnight, UTC).
+
+    `events_per_day` sets the size of everything else too. Raises `ShopExists`, and `NotAShop` where the database holds
+    anything that is not ours.
+    """
+    _require_positive(days=days, events_per_day=events_per_day)
+    with _open_transaction(url) as connection, _pause_garbage_collection():
+        _require_empty(connection)
+        store.create_tables(connection)
+        shop = Shop(seed, today - days * ONE_DAY, events_per_day)
+        changes = DayChanges(shop.first_day)
+        assortment.stock_shop(shop, changes)
+        people.invite_first_customers(shop, changes)
+        store.write_changes(connection, changes)
+        tally = store.Tally()
+        tally.add(changes)
+        for day in make_range(shop.first_day, today):
+            _live_through(connection, shop, DayChanges(day), tally)
+        connection.execute("analyze")
+        store.save_state(connection, shop, today)
+        return _summarize(shop, today, tally)
+
+
+def advance_shop(url: str, *, days: int, bad_rows: bool = False) -> ShopSummary:
+    """Let the next `days` days pass, if wanted with a dozen or two bad rows on each. Raises `NotAShop`."""
+    _require_positive(days=days)
+    with _open_transaction(url) as connection:
+        if not _has_shop(connection):
+            raise NotAShop(
+                f"{_name_database(connection)} holds no simulated shop. Nothing was written. "
+                "Create one with `create_shop`."
+            )
+        shop, first = store.read_shop(connection)
+        tally = store.Tally()
+        for day in make_range(first, first + days * ONE_DAY):
+            _live_through(connection, shop, DayChanges(day), tally, with_bad_rows=bad_rows)
+        store.save_state(connection, shop, first + days * ONE_DAY)
+        return _summarize(shop, first + days * ONE_DAY, tally)
+
+
+def _live_through(
+    connection: store.ShopConnection,
+    shop: Shop,
+    changes: DayChanges,
+    tally: store.Tally,
+    *,
+    with_bad_rows: bool = False,
+) -> None:
+    """Simulate one day and write it. Who or what is new today takes part from tomorrow on."""
+    visits.erase_events(shop, changes)
+    assortment.reprice_products(shop, changes)
+    visits.receive_visits(shop, changes)
+    orders.move_orders(shop, changes)
+    people.change_profiles(shop, changes)
+    people.change_addresses(shop, changes)
+    people.sign_up_customers(shop, changes)
+    assortment.launch_product(shop, changes)
+    if with_bad_rows:
+        bad_rows.add_bad_rows(shop, changes)
+    store.write_changes(connection, changes)
+    tally.add(changes)
+
+
+@contextmanager
+def _open_transaction(url: str) -> Iterator[store.ShopConnection]:
+    with psycopg.connect(url) as connection:
+        connection.execute("set local timezone to 'UTC'")
+        yield connection
+
+
+@contextmanager
+def _pause_garbage_collection() -> Iterator[None]:
+    """The history makes millions of objects and no cycles: looking for some took 2 s of 8 s processor time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _require_positive(**counts: int) -> None:
+    for name, count in counts.items():
+        if count < 1:
+            raise ValueError(f"`{name}` is {count}, expected at least 1. Nothing was written.")
+
+
+def _has_shop(connection: store.ShopConnection) -> bool:
+    row = connection.execute("select to_regclass('simulator.state')").fetchone()
+    return bool(row and row[0]) and connection.execute("select 1 from simulator.state").fetchone() is not None
+
+
+def _require_empty(connection: store.ShopConnection) -> None:
+    database = _name_database(connection)
+    if _has_shop(connection):
+        raise ShopExists(
+            f"{database} already holds a simulated shop. Nothing was written. Let days pass in it with `advance_shop`, "
+            f"or drop and create the database to begin again."
+        )
+    found = connection.execute(
+        "select format('%I.%I', nspname, relname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+        " where nspname in ('public', 'simulator')"
+        " union all select format('%I.%I', nspname, typname) from pg_type join pg_namespace"
+        " on pg_namespace.oid = typnamespace where nspname in ('public', 'simulator') and typrelid = 0 and typelem = 0"
+        " union all select nspname from pg_namespace where nspname = 'simulator' order by 1 limit 5"
+    ).fetchall()
+    if found:
+        names = ", ".join(name for (name,) in found)
+        raise NotAShop(
+            f"{database} is not empty: it holds {names}, expected nothing in the schemas `public` and `simulator`. "
+            "Nothing was written. Give the simulator a database of its own."
+        )
+
+
+def _name_database(connection: store.ShopConnection) -> str:
+    return f"Database `{connection.info.dbname}` on `{connection.info.host}`"
+
+
+def _summarize(shop: Shop, today: date, tally: store.Tally) -> ShopSummary:
+    return ShopSummary(
+        first_day=shop.first_day,
+        today=today,
+        inserted={table: len(keys) for table, keys in tally.inserted.items()},
+        updated={table: len(keys) for table, keys in tally.updated.items()},
+        deleted={table: len(keys) for table, keys in tally.deleted.items()},
+        bad_rows=dict(tally.bad_rows),
+    )

@@ -1,0 +1,216 @@
+"""PostgreSQL as a Source: schema, observation and chunks, each in one short transaction. SQL text is in ``postgres_sql``."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipelines.errors import ConfigError, PrerequisiteError
+from pipelines.sources import postgres_sql as sql
+from pipelines.sources.postgres_connection import Connection
+from pipelines.sources.postgres_types import PgType, arrow_type
+from pipelines.sync.model import Bound, Column, Observation, TableSchema, TableSpec
+from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
+
+CURSOR_TYPES = ("int2", "int4", "int8", "date", "timestamp", "timestamptz")
+PARTITION_TYPES = ("date", "timestamp", "timestamptz")
+
+
+class PostgresSource:
+    """Reads one PostgreSQL database over one connection. Not for two threads at once: open one per thread."""
+
+    def __init__(self, name: str, url: str, max_snapshot_seconds: float) -> None:
+        """Remember where to read; the first question connects."""
+        self._name, self._max_snapshot_seconds = name, max_snapshot_seconds
+        self._connection = Connection(name, url)
+
+    def describe(self, spec: TableSpec) -> TableSchema:
+        """Return the table's shape now; ``PrerequisiteError`` with all that is missing."""
+        with self._connection.transaction() as connection:
+            schema, _ = self._describe(connection, spec)
+        return schema
+
+    def observe(self, spec: TableSpec) -> Observation:
+        """Note the cursor's maximum, then the open transactions, then the time: see ``horizon`` for why in this order."""
+        with self._connection.transaction() as connection:
+            column = self._column(connection, spec, spec.cursor) if spec.cursor else None
+            cursor_type = column.type.name if column else None
+            top = connection.rows(sql.cursor_maximum(spec, column))[0]["top"] if column else None
+            # A statement of its own, so that it sees transactions that began after the maximum was read.
+            seen = connection.rows(sql.OBSERVE)[0]
+        return Observation(
+            observed_at=seen["observed_at"],
+            max_cursor=top,
+            observed_cursor=_as_cursor(seen["observed_at"], cursor_type, seen["default_zone"]),
+            oldest_open_at=seen["oldest_at"],
+            oldest_open_cursor=_as_cursor(seen["oldest_at"], cursor_type, seen["default_zone"]),
+            open_ids=tuple((seen["ids"] or "").split(",")) if seen["ids"] else (),
+            is_blind=seen["is_blind"],
+            oldest_open_session=seen["oldest_session"],
+        )
+
+    def partition_range(self, spec: TableSpec, time_zone: str) -> tuple[str, str] | None:
+        """Return the first and last day of the partition column in ``time_zone`` (ISO); None for an empty table."""
+        if spec.partition is None:
+            raise ValueError(f"{spec.id} is not partitioned")
+        with self._connection.transaction() as connection:
+            column = self._column(connection, spec, spec.partition.column)
+            name, zone = sql.quote(column.name), sql.literal(time_zone)
+            day = f"({{}}({name}) at time zone {zone})::date::text" if column.type.name == "timestamptz" else f"{{}}({name})::date::text"
+            row = connection.rows(
+                f"select {day.format('min')} as first, {day.format('max')} as last from {sql.relation(spec)} where {sql.is_ordered(column)}"
+            )[0]
+        return (row["first"], row["last"]) if row["first"] else None
+
+    def read_chunk(self, request: ReadRequest) -> SourceChunk:
+        """Read the next rows of a part; the shape is compared after the rows, under the lock that reading them took."""
+        with self._connection.transaction() as connection:
+            columns = self._planned(connection, request)
+            query = sql.chunk_query(request, columns)
+            with connection.batches(query.sql) as reader:
+                rows, is_cut = _up_to(reader, request.max_bytes)
+            if is_cut:
+                connection.restart()
+            self._check_shape(connection, request)
+        more = is_cut or rows.num_rows == request.max_rows
+        last = _last_bound(rows, query.bound_columns) if more and rows.num_rows else None
+        return SourceChunk(_as_planned(rows, request), last)
+
+    def read_stream(self, request: ReadRequest) -> Iterator[SourceChunk]:
+        """Read everything in one repeatable-read transaction; ``statement_timeout`` ends it after ``max_snapshot_seconds``."""
+        begin = "begin isolation level repeatable read"
+        with self._connection.transaction(begin) as connection:
+            connection.run(f"set local statement_timeout = {int(self._max_snapshot_seconds * 1000)}")
+            columns = self._planned(connection, request)
+            with connection.batches(sql.chunk_query(request, columns).sql) as reader:
+                pending, size, rows = [], 0, 0
+                for batch in reader:
+                    pending.append(batch)
+                    size, rows = size + batch.nbytes, rows + batch.num_rows
+                    if size >= request.max_bytes or rows >= request.max_rows:
+                        yield SourceChunk(_as_planned(pa.Table.from_batches(pending), request), ("more",))
+                        pending, size, rows = [], 0, 0
+                table = pa.Table.from_batches(pending, reader.schema)
+            self._check_shape(connection, request)
+        yield SourceChunk(_as_planned(table, request), None)
+
+    def close(self) -> None:
+        """Give the connection back."""
+        self._connection.close()
+
+    def _planned(self, connection: Connection, request: ReadRequest) -> dict[str, sql.PgColumn]:
+        _, columns = self._describe(connection, request.spec)
+        by_name = {column.name: column for column in columns}
+        if any(column.name not in by_name for column in request.schema.columns):
+            raise SchemaMoved(f"{request.spec.id}: a planned column is gone")
+        return by_name
+
+    def _check_shape(self, connection: Connection, request: ReadRequest) -> None:
+        schema, _ = self._describe(connection, request.spec)
+        if schema != request.schema:
+            raise SchemaMoved(f"{request.spec.id}: the schema changed while it was read")
+
+    def _column(self, connection: Connection, spec: TableSpec, name: str | None) -> sql.PgColumn:
+        _, columns = self._describe(connection, spec)
+        return next(column for column in columns if column.name == name)
+
+    def _describe(self, connection: Connection, spec: TableSpec) -> tuple[TableSchema, list[sql.PgColumn]]:
+        found = connection.rows(sql.RELATION.format(schema=sql.literal(spec.schema), table=sql.literal(spec.name)))
+        if not found:
+            raise _missing(spec, [f"{spec.id}: there is no table or view {spec.schema}.{spec.name}, or it may not be seen."])
+        relation = found[0]
+        if not relation["readable"]:
+            raise _missing(spec, [f"{spec.id}: {spec.schema}.{spec.name} may not be read; GRANT SELECT ON it."])
+        rows = connection.rows(sql.COLUMNS.format(oid=relation["oid"]))
+        columns = [_pg_column(row) for row in rows]
+        _check_declared(spec, columns)
+        key = chr(1).join(sorted(spec.key))
+        unique = {row["columns"] for row in connection.rows(sql.UNIQUE_KEYS.format(oid=relation["oid"]))}
+        schema = TableSchema(
+            columns=tuple(_column(row, column) for row, column in zip(rows, columns, strict=True)),
+            identity=relation["identity"],
+            kind={"p": "partitioned", "v": "view", "m": "view"}.get(relation["kind"], "table"),  # type: ignore[arg-type]
+            has_unique_key=bool(spec.key) and key in unique,
+            comment=relation["comment"],
+        )
+        return schema, columns
+
+
+def _pg_column(row: dict[str, Any]) -> sql.PgColumn:
+    base = row["base"] if row["owner"] == "system" else f"user {row['base']}"
+    return sql.PgColumn(row["name"], PgType(base, row["modifier"], row["sql_name"]), not row["not_null"])
+
+
+def _column(row: dict[str, Any], column: sql.PgColumn) -> Column:
+    return Column(
+        name=row["name"],
+        source_type=row["sql_name"],
+        arrow_type=arrow_type(column.type),
+        is_nullable=not row["not_null"],
+        identity=row["number"],
+        comment=row["comment"],
+        default=row["default_text"],
+    )
+
+
+def _check_declared(spec: TableSpec, columns: list[sql.PgColumn]) -> None:
+    by_name = {column.name: column for column in columns}
+    wanted = {
+        **{name: "key" for name in spec.key},
+        **{name: "columns" for name in spec.masks},
+        **({spec.cursor: "cursor"} if spec.cursor else {}),
+        **({spec.partition.column: "partition.column"} if spec.partition else {}),
+    }
+    problems = [f"{spec.id}: {where} names `{name}`, which the table does not have." for name, where in wanted.items() if name not in by_name]
+    if problems:
+        raise _missing(spec, problems)
+    for name, allowed in ((spec.cursor, CURSOR_TYPES), (spec.partition and spec.partition.column, PARTITION_TYPES)):
+        if name and by_name[name].type.name not in allowed:
+            problems.append(f"{spec.id}: `{name}` is {by_name[name].type.sql_name}; it must be one of {', '.join(allowed)}.")
+    if problems:
+        raise ConfigError(problems, safe="Nothing was read.", remedy="Choose another column, or mode snapshot.")
+
+
+def _missing(spec: TableSpec, problems: list[str]) -> PrerequisiteError:
+    return PrerequisiteError(problems, safe="Nothing was written; the last load stands.", remedy=f"Mend the entry `{spec.name}` of the catalog, or the source.")
+
+
+def _as_cursor(instant: datetime | None, cursor_type: str | None, default_zone: str) -> str | None:
+    """Return ``instant`` as a cursor value; the earlier of UTC and the server's zone where the column has no zone of its own."""
+    if instant is None or cursor_type in (None, "int2", "int4", "int8"):
+        return None
+    if cursor_type == "timestamptz":
+        return instant.isoformat()
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+    naive = instant.replace(tzinfo=None)
+    try:
+        naive = min(naive, instant.astimezone(ZoneInfo(default_zone)).replace(tzinfo=None))
+    except (ZoneInfoNotFoundError, ValueError):
+        pass  # a POSIX zone of the server's own; the overlap of a day in `horizon` covers it
+    return naive.date().isoformat() if cursor_type == "date" else naive.isoformat()
+
+
+def _last_bound(rows: pa.Table, columns: tuple[str, ...]) -> Bound:
+    return tuple(str(rows.column(name)[rows.num_rows - 1].as_py()) for name in columns)
+
+
+def _up_to(reader: pa.RecordBatchReader, max_bytes: int) -> tuple[pa.Table, bool]:
+    """Return batches until ``max_bytes`` are reached, and whether rows may be left."""
+    batches, size = [], 0
+    for batch in reader:
+        batches.append(batch)
+        size += batch.nbytes
+        if size >= max_bytes:
+            return pa.Table.from_batches(batches, reader.schema), True
+    return pa.Table.from_batches(batches, reader.schema), False
+
+
+def _as_planned(rows: pa.Table, request: ReadRequest) -> pa.Table:
+    """Return ``rows`` in the schema's types (decimals arrive as text), without the bound columns."""
+    landed = [column for column in request.schema.columns if request.spec.masks.get(column.name) != "drop"]
+    arrays = [pc.cast(rows.column(column.name), column.arrow_type) for column in landed]
+    fields = [pa.field(column.name, column.arrow_type) for column in landed]
+    return pa.table([*arrays, rows.column(UNFIT_COLUMN)], pa.schema([*fields, pa.field(UNFIT_COLUMN, pa.string())]))

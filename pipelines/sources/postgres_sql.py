@@ -1,0 +1,203 @@
+"""The SQL that reads PostgreSQL: catalog queries, and the SELECT of a chunk generated from the schema. Pure text, no connection."""
+
+from dataclasses import dataclass
+
+from pipelines.sources.postgres_types import ENDLESS, PgType, unfit_expression, value_expression
+from pipelines.sync.model import Bound, TableSpec, Window
+from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest
+
+RELATION = """
+select c.oid::bigint as oid, c.relkind::text as kind, obj_description(c.oid, 'pg_class') as comment,
+    (select system_identifier::text from pg_control_system()) || '/'
+        || (select d.oid::text from pg_database d where d.datname = current_database()) || '/' || c.oid::text as identity,
+    has_table_privilege(c.oid, 'select') or has_any_column_privilege(c.oid, 'select') as readable
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = {schema} and c.relname = {table} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+"""
+
+COLUMNS = """
+with recursive resolved(attnum, typ, modifier) as (
+    select a.attnum, a.atttypid, a.atttypmod from pg_attribute a
+    where a.attrelid = {oid} and a.attnum > 0 and not a.attisdropped
+    union all
+    select r.attnum, t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else r.modifier end
+    from resolved r join pg_type t on t.oid = r.typ where t.typtype = 'd'
+)
+select a.attnum::int4 as number, a.attname::text as name, format_type(a.atttypid, a.atttypmod)::text as sql_name,
+    t.typname::text as base, case when t.typnamespace <> 'pg_catalog'::regnamespace then 'user' else 'system' end as owner,
+    r.modifier::int4 as modifier, a.attnotnull as not_null, col_description(a.attrelid, a.attnum)::text as comment,
+    pg_get_expr(d.adbin, d.adrelid)::text as default_text
+from pg_attribute a
+join resolved r on r.attnum = a.attnum
+join pg_type t on t.oid = r.typ and t.typtype <> 'd'
+left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum and a.attgenerated = ''
+where a.attrelid = {oid} and a.attnum > 0 and not a.attisdropped
+order by a.attnum
+"""
+
+# A unique index proves a key only if it is valid, total and checked at once, and covers exactly the key's columns.
+UNIQUE_KEYS = """
+select (select string_agg(a.attname::text, chr(1) order by a.attname::text collate "C") from pg_attribute a
+        where a.attrelid = i.indrelid and a.attnum = any (i.indkey::int2[])) as columns
+from pg_index i
+where i.indrelid = {oid} and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
+    and i.indnkeyatts = i.indnatts
+"""
+
+# The clock is read after the open transactions: one that begins in between is later than every row it can hide.
+OBSERVE = """
+with sessions as materialized (
+    select xact_start, pid, application_name::text as name, usename::text as username,
+        xact_start is null and state is null and backend_type is null as is_hidden
+    from pg_stat_activity
+    where datname = current_database() and pid <> pg_backend_pid() and backend_type is distinct from 'autovacuum worker'
+), open as (
+    select min(at) as oldest_at from (
+        select min(xact_start) as at from sessions
+        union all select min(prepared) from pg_prepared_xacts where database = current_database()
+    ) every_open
+), ids as (
+    select string_agg(id, ',' order by id) as ids from (
+        select virtualtransaction::text as id from pg_locks
+        where locktype = 'virtualxid' and pid is distinct from pg_backend_pid()
+        union select 'prepared ' || gid::text from pg_prepared_xacts where database = current_database()
+    ) every_id
+)
+select clock_timestamp() as observed_at, open.oldest_at, ids.ids,
+    (select coalesce(bool_or(is_hidden), false) from sessions) as is_blind,
+    (select name || ' (pid ' || pid || ', user ' || coalesce(username, '?') || ')' from sessions
+     where xact_start = open.oldest_at limit 1) as oldest_session,
+    coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')::text as default_zone
+from open, ids
+"""
+
+
+RENDERED_ALIKE = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"})
+
+
+@dataclass(frozen=True)
+class PgColumn:
+    """A column as the catalog has it, with its type resolved."""
+
+    name: str
+    type: PgType
+    is_nullable: bool
+
+
+@dataclass(frozen=True)
+class ChunkQuery:
+    """The text of one chunk's SELECT, and the result's columns whose last values are the next chunk's bound."""
+
+    sql: str
+    bound_columns: tuple[str, ...]
+
+
+def quote(name: str) -> str:
+    """Return ``name`` as a quoted identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """Return ``text`` as a string literal that reads the same whatever standard_conforming_strings says."""
+    escaped = text.replace("'", "''")
+    return "E'" + escaped.replace("\\", "\\\\") + "'" if "\\" in text else f"'{escaped}'"
+
+
+def relation(spec: TableSpec) -> str:
+    """Return the table's quoted, schema-qualified name."""
+    return f"{quote(spec.schema)}.{quote(spec.name)}"
+
+
+def chunk_order(request: ReadRequest) -> tuple[str, ...]:
+    """Return the columns that order the part: the cursor only where a lower bound makes its index worth it."""
+    if request.part == "stream":
+        return ()
+    spec, by_cursor = request.spec, request.part == "window" and request.window.lower is not None
+    if by_cursor and spec.cursor and request.window.column == spec.cursor and spec.cursor not in spec.key:
+        return (spec.cursor, *spec.key)
+    return spec.key
+
+
+def chunk_query(request: ReadRequest, columns: dict[str, PgColumn]) -> ChunkQuery:
+    """Return the SELECT of the next chunk: the schema's columns as they land, ``UNFIT_COLUMN``, then bound columns."""
+    masks = request.spec.masks
+    landed = [columns[column.name] for column in request.schema.columns if masks.get(column.name) != "drop"]
+    order = chunk_order(request)
+    select = [f"{value_expression(quote(column.name), column.type)} as {quote(column.name)}" for column in landed]
+    unfit = unfit_expression([(quote(column.name), literal(column.name), column.type) for column in landed])
+    select.append(f"{unfit} as {UNFIT_COLUMN}")
+    # A bound is the source's own text; where Arrow's value reads the same, the server is spared a second rendering.
+    extra = tuple((name, f"_daybreak_bound_{n}") for n, name in enumerate(order) if columns[name].type.name not in RENDERED_ALIKE)
+    select += [f"{quote(name)}::text as {bound}" for name, bound in extra]
+    conditions = [*_window_conditions(request, columns), *_keyset(request.after, order, columns)]
+    where = f" where {' and '.join(conditions)}" if conditions else ""
+    order_by = f" order by {', '.join(map(quote, order))}" if order else ""
+    limit = f" limit {request.max_rows}" if order else ""
+    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)}{where}{order_by}{limit}", tuple(dict(extra).get(name, name) for name in order))
+
+
+def _keyset(after: Bound | None, order: tuple[str, ...], columns: dict[str, PgColumn]) -> list[str]:
+    if after is None:
+        return []
+    values = ", ".join(cast(text, columns[name]) for text, name in zip(after, order, strict=True))
+    return [f"({', '.join(map(quote, order))}) > ({values})"]
+
+
+def cast(text: str, column: PgColumn) -> str:
+    """Return ``text`` as a literal of the column's own type."""
+    return f"{literal(text)}::{column.type.sql_name}"
+
+
+def _window_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> list[str]:
+    spec, window = request.spec, request.window
+    if request.part == "stream":
+        return _stream_conditions(window, columns)
+    key_not_null = [f"{quote(name)} is not null" for name in spec.key if columns[name].is_nullable]
+    if request.part == "null_key":
+        return [f"({' or '.join(f'{quote(name)} is null' for name in spec.key)})"]
+    if window.column is None:
+        return key_not_null
+    column = columns[window.column]
+    if request.part == "null_cursor" or window.is_null:
+        return [*key_not_null, is_unordered(column)]
+    return [*key_not_null, *window_bounds(window, column)]
+
+
+def _stream_conditions(window: Window, columns: dict[str, PgColumn]) -> list[str]:
+    """Return the tests of a part that holds everything: the window, and for a cursor also what has no place in it."""
+    if window.column is None:
+        return []
+    column = columns[window.column]
+    if window.is_null:
+        return [is_unordered(column)]
+    inside = " and ".join(window_bounds(window, column))
+    return [inside] if window.days else [f"(({inside}) or {is_unordered(column)})"]
+
+
+def cursor_maximum(spec: TableSpec, column: PgColumn) -> str:
+    """Return the query of the cursor's greatest value, as ``top``."""
+    return f"select max({quote(column.name)})::text as top from {relation(spec)} where {is_ordered(column)}"
+
+
+def is_ordered(column: PgColumn) -> str:
+    """Return the test for values that can be in a window: not NULL, and finite."""
+    return f"isfinite({quote(column.name)})" if column.type.name in ENDLESS else f"{quote(column.name)} is not null"
+
+
+def is_unordered(column: PgColumn) -> str:
+    """Return the opposite of ``is_ordered`` in a form that an index on the column answers."""
+    tests = [f"{quote(column.name)} is null"] if column.is_nullable else []
+    if column.type.name in ENDLESS:
+        tests += [f"{quote(column.name)} in ({cast('infinity', column)}, {cast('-infinity', column)})"]
+    return f"({' or '.join(tests)})" if tests else "false"
+
+
+def window_bounds(window: Window, column: PgColumn) -> list[str]:
+    """Return the tests of a window's two ends; days end before ``upper``, cursors end with it."""
+    less = "<" if window.days else "<="
+    tests = [is_ordered(column)]
+    if window.lower is not None:
+        tests.append(f"{quote(column.name)} >= {cast(window.lower, column)}")
+    if window.upper is not None:
+        tests.append(f"{quote(column.name)} {less} {cast(window.upper, column)}")
+    return tests

@@ -1,0 +1,106 @@
+"""A fair advisory lock for the warehouse file: first come, first served, among processes and threads.
+
+DuckDB lets one process open a file for writing and then nobody else may even read it. So every entry point (a commit, dbt, the
+read copy) queues here around its short write. A waiter is a ticket file, numbered by arrival and locked by its owner, so a
+ticket whose owner died is recognised by its free lock; the oldest living ticket has the turn.
+"""
+
+import fcntl
+import itertools
+import json
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.errors import WarehouseUnavailable
+
+POLL_SECONDS = 0.01
+_tickets = itertools.count()
+_taken = threading.local()  # this thread's turn, so that a holder may ask again
+
+
+@contextmanager
+def hold_lock(file: Path, purpose: str, wait_seconds: float) -> Iterator[None]:
+    """Wait for the turn and keep it for the block; a thread that has it already goes straight on.
+
+    Raises ``WarehouseUnavailable`` naming the holder after ``wait_seconds``.
+    """
+    held: set[Path] = getattr(_taken, "files", set())
+    if file in held:
+        yield
+        return
+    queue = file.with_name(f"{file.name}.queue")
+    queue.mkdir(parents=True, exist_ok=True)
+    ticket = queue / f"{time.time_ns():020d}-{os.getpid()}-{next(_tickets)}"
+    descriptor = _draw(ticket, purpose)
+    try:
+        _await_turn(queue, ticket, wait_seconds)
+        _taken.files = held | {file}
+        try:
+            yield
+        finally:
+            _taken.files = held
+    finally:
+        ticket.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _draw(ticket: Path, purpose: str) -> int:
+    """Make the ticket under a name that does not count, lock it, then let it count: nobody sees it unlocked."""
+    hidden = ticket.with_name(f".{ticket.name}")
+    descriptor = os.open(hidden, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    holder = {
+        "pid": os.getpid(),
+        "host": socket.gethostname(),
+        "command": Path(sys.argv[0]).name,
+        "purpose": purpose,
+        "since": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    os.write(descriptor, json.dumps(holder).encode())
+    hidden.rename(ticket)
+    return descriptor
+
+
+def _await_turn(queue: Path, ticket: Path, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while (first := _first(queue)) != ticket:
+        if time.monotonic() > deadline:
+            raise WarehouseUnavailable(
+                f"the warehouse has been in use for {wait_seconds:.0f} seconds by {_describe(first)}.",
+                safe="Nothing was written.",
+                remedy="Wait for it to end, or end it, and run again; DAYBREAK_LOCK_WAIT_SECONDS sets the patience.",
+            )
+        time.sleep(POLL_SECONDS)
+
+
+def _first(queue: Path) -> Path | None:
+    """Return the oldest ticket whose owner lives, removing the dead ones before it."""
+    for ticket in sorted(path for path in queue.iterdir() if not path.name.startswith(".")):
+        if f"-{os.getpid()}-" in ticket.name:
+            return ticket  # this process lives; a second descriptor here would tell us nothing
+        try:
+            with ticket.open("rb") as content:
+                fcntl.flock(content, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return ticket
+        except FileNotFoundError:
+            continue
+        ticket.unlink(missing_ok=True)
+    return None
+
+
+def _describe(ticket: Path | None) -> str:
+    try:
+        holder = json.loads(ticket.read_text()) if ticket else {}
+    except (OSError, ValueError):
+        holder = {}
+    if not holder:
+        return "somebody unknown"
+    return f"{holder['command']} (pid {holder['pid']} on {holder['host']}, {holder['purpose']}, since {holder['since']})"

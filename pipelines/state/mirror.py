@@ -1,0 +1,316 @@
+"""The mirror: a rebuildable copy of the warehouse's truth, plus what is not transactional. SQLite in WAL mode, or PostgreSQL.
+
+It is written after a commit and repaired from the ledger whenever the warehouse is asked, so it may lag and never lead.
+Everything that only looks (status, sensors, dashboards) reads it and leaves the warehouse asleep.
+"""
+
+import os
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from ulid import ULID
+
+from pipelines.state import tables as t
+from pipelines.sync import codec
+from pipelines.sync.model import DayDigest, LedgerEntry, TableSchema, Verdict, Watermark
+from pipelines.sync.protocols import WarehouseState
+
+KEPT_DAYS = 90  # attempts and verdicts older than this are forgotten
+KEPT_VERDICTS_PER_SUBJECT = 500
+
+
+@dataclass(frozen=True)
+class TableStatus:
+    """What is known of one table without asking the warehouse."""
+
+    table_id: str
+    load_id: str | None = None
+    watermark: Watermark | None = None
+    schema_version: int = 0
+    total_rows: int | None = None
+    quarantined_open: int = 0
+    committed_at: datetime | None = None
+    data_as_of: datetime | None = None
+    checked_at: datetime | None = None
+    held_reason: str | None = None
+    held_at: datetime | None = None
+    held_load_id: str | None = None
+
+
+class Attempt:
+    """One try to sync a table: its phase and a heartbeat, for people who watch and for those who find the wreck."""
+
+    def __init__(self, mirror: "Mirror", attempt_id: str) -> None:
+        """Keep the identity."""
+        self._mirror, self._id = mirror, attempt_id
+
+    def note(self, phase: str, rows_read: int) -> None:
+        """Say what is being done now."""
+        self._mirror.write(
+            sa.update(t.attempts).where(t.attempts.c.attempt_id == self._id).values(phase=phase, rows_read=rows_read, heartbeat_at=_now())
+        )
+
+    def finish(self, outcome: str, error: str | None = None) -> None:
+        """Say how it ended."""
+        now = _now()
+        values = {"outcome": outcome, "error": error, "finished_at": now, "heartbeat_at": now}
+        self._mirror.write(sa.update(t.attempts).where(t.attempts.c.attempt_id == self._id).values(**values))
+
+
+class Mirror:
+    """The state database of a project. Safe to use from several threads and processes."""
+
+    def __init__(self, url: str) -> None:
+        """Open (and if need be make) the database behind ``url``."""
+        self._url = url
+
+    @cached_property
+    def engine(self) -> sa.Engine:
+        """The SQLAlchemy engine, made at the first use."""
+        engine = sa.create_engine(self._url)
+        if engine.dialect.name == "sqlite":
+            os.makedirs(os.path.dirname(engine.url.database or "") or ".", exist_ok=True)
+            sa.event.listen(engine, "connect", _use_wal)
+        t.metadata.create_all(engine)
+        return engine
+
+    def write(self, *statements: sa.Executable) -> None:
+        """Run statements in one transaction."""
+        with self.engine.begin() as connection:
+            for statement in statements:
+                connection.execute(statement)
+
+    def read(self, statement: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        """Return the rows of a query."""
+        with self.engine.connect() as connection:
+            return connection.execute(statement).fetchall()
+
+    # -- the copy of the truth
+
+    def repair(self, state: WarehouseState, table_ids: Sequence[str]) -> None:
+        """Make the copy of ``table_ids`` equal to the warehouse's state; another warehouse's copy is thrown away first."""
+        known = self.read(sa.select(t.identity.c.warehouse_id))
+        statements: list[sa.Executable] = []
+        if not known or known[0][0] != state.warehouse_id:
+            statements += [sa.delete(table) for table in (t.tables, t.days, t.ledger, t.builds, t.deliveries, t.identity)]
+            statements.append(sa.insert(t.identity).values(warehouse_id=state.warehouse_id))
+        newest = {f"{entry.source}.{entry.table}": entry for entry in state.entries}
+        statuses = {} if statements else {status.table_id: status for status in self.statuses()}
+        for table_id in table_ids:
+            entry = newest.get(table_id)
+            schema = state.schemas.get(table_id)
+            known_load = statuses[table_id].load_id if table_id in statuses else None
+            known_version = statuses[table_id].schema_version if table_id in statuses else 0
+            if table_id in statuses and (known_load, known_version) == (entry.load_id if entry else None, schema[0] if schema else 0):
+                continue
+            statements += self._copy(table_id, entry, state.watermarks.get(table_id), schema)
+            statements += self._copy_days(table_id, state.days.get(table_id, {}))
+            statements += [self._copy_entry(item) for item in state.entries if f"{item.source}.{item.table}" == table_id]
+        self.write(*statements)
+
+    def record_commit(self, entry: LedgerEntry, watermark: Watermark, days: Sequence[DayDigest], schema: TableSchema) -> None:
+        """Copy a load that has just committed."""
+        table_id = f"{entry.source}.{entry.table}"
+        new_days = {(day.day.isoformat() if day.day else ""): (day.rows, day.digest) for day in days}
+        self.write(
+            *self._copy(table_id, entry, watermark, (entry.schema_version, schema)),
+            *[self._upsert(t.days, {"table_id": table_id, "day": day, "rows": rows, "digest": digest}) for day, (rows, digest) in new_days.items()],
+            self._copy_entry(entry),
+        )
+
+    def _copy(
+        self, table_id: str, entry: LedgerEntry | None, watermark: Watermark | None, schema: tuple[int, TableSchema] | None
+    ) -> list[sa.Executable]:
+        values = {
+            "table_id": table_id,
+            "load_id": entry.load_id if entry else None,
+            "watermark": codec.WATERMARK.dump_python(watermark, mode="json") if watermark else None,
+            "schema_version": schema[0] if schema else 0,
+            "schema": codec.SCHEMA.dump_python(schema[1], mode="json") if schema else None,
+            "total_rows": entry.total_rows if entry else None,
+            "quarantined_open": entry.quarantined_open if entry else 0,
+            "committed_at": _iso(entry.committed_at) if entry else None,
+            "data_as_of": _iso(entry.data_as_of) if entry else None,
+            "checked_at": _iso(entry.data_as_of) if entry else None,
+            "held_reason": None,
+            "held_at": None,
+            "held_load_id": None,
+        }
+        return [self._upsert(t.tables, values)]
+
+    def _copy_days(self, table_id: str, found: Mapping[str, tuple[int, str]]) -> list[sa.Executable]:
+        rows = [{"table_id": table_id, "day": day, "rows": count, "digest": digest} for day, (count, digest) in found.items()]
+        inserted: list[sa.Executable] = [sa.insert(t.days).values(rows)] if rows else []
+        return [sa.delete(t.days).where(t.days.c.table_id == table_id), *inserted]
+
+    def _copy_entry(self, entry: LedgerEntry) -> sa.Executable:
+        copied = {**asdict(entry), "data_as_of": _iso(entry.data_as_of), "committed_at": _iso(entry.committed_at)}
+        table_id = f"{entry.source}.{entry.table}"
+        return self._upsert(t.ledger, {"load_id": entry.load_id, "table_id": table_id, "committed_at": _iso(entry.committed_at), "entry": copied})
+
+    def _upsert(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Executable:
+        keys = [column.name for column in table.primary_key]
+        others = {name: value for name, value in values.items() if name not in keys}
+        make = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
+        return make(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others)
+
+    # -- what happened without a commit
+
+    def record_checked(self, table_id: str, observed_at: datetime) -> None:
+        """Note that the source was asked and nothing was new: the data are as of that instant."""
+        self.write(
+            sa.update(t.tables)
+            .where(t.tables.c.table_id == table_id)
+            .values(checked_at=_iso(observed_at), data_as_of=_iso(observed_at), held_reason=None, held_at=None, held_load_id=None)
+        )
+
+    def record_held(self, table_id: str, reason: str, load_id: str | None) -> None:
+        """Note that this morning's data did not get in, and why; the committed state stands."""
+        held = {"held_reason": reason, "held_at": _now(), "held_load_id": load_id}
+        self.write(self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}) if not self._knows(table_id) else
+                   sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held))
+
+    def _knows(self, table_id: str) -> bool:
+        return bool(self.read(sa.select(t.tables.c.table_id).where(t.tables.c.table_id == table_id)))
+
+    def record_verdicts(self, verdicts: Sequence[Verdict], batch: str) -> None:
+        """Keep what checks said of a load or a build."""
+        rows = [
+            {
+                "subject": verdict.subject,
+                "check_name": verdict.check,
+                "passed": verdict.passed,
+                "on_failure": verdict.on_failure,
+                "numbers": dict(verdict.numbers),
+                "batch": batch,
+                "judged_at": _now(),
+            }
+            for verdict in verdicts
+        ]
+        if rows:
+            self.write(sa.insert(t.verdicts).values(rows))
+
+    @contextmanager
+    def attempt(self, table_id: str, run_id: str | None) -> Iterator[Attempt]:
+        """Note a try from its start to its end; an exception is noted and raised on."""
+        attempt_id, now = str(ULID()), _now()
+        old = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat()
+        self.write(
+            sa.delete(t.attempts).where(t.attempts.c.started_at < old),
+            sa.delete(t.verdicts).where(t.verdicts.c.judged_at < old),
+            sa.insert(t.attempts).values(
+                attempt_id=attempt_id,
+                table_id=table_id,
+                run_id=run_id,
+                started_at=now,
+                heartbeat_at=now,
+                phase="plan",
+                rows_read=0,
+                process=f"{socket.gethostname()}/{os.getpid()}",
+            ),
+        )
+        attempt = Attempt(self, attempt_id)
+        try:
+            yield attempt
+        except BaseException as error:
+            attempt.finish("failed", f"{type(error).__name__}: {error}")
+            raise
+
+    # -- questions
+
+    def status(self, table_id: str) -> TableStatus:
+        """Return what is known of a table; an empty status if nothing is."""
+        rows = self.read(sa.select(t.tables).where(t.tables.c.table_id == table_id))
+        return _status(rows[0]) if rows else TableStatus(table_id)
+
+    def statuses(self) -> list[TableStatus]:
+        """Return what is known of every table."""
+        return [_status(row) for row in self.read(sa.select(t.tables).order_by(t.tables.c.table_id))]
+
+    def schema(self, table_id: str) -> TableSchema | None:
+        """Return the last committed schema."""
+        rows = self.read(sa.select(t.tables.c.schema).where(t.tables.c.table_id == table_id))
+        return codec.SCHEMA.validate_python(rows[0][0]) if rows and rows[0][0] else None
+
+    def days(self, table_id: str) -> dict[date | None, DayDigest]:
+        """Return the committed days of a partitioned table."""
+        rows = self.read(sa.select(t.days.c.day, t.days.c.rows, t.days.c.digest).where(t.days.c.table_id == table_id))
+        found = [DayDigest(date.fromisoformat(day) if day else None, count, digest) for day, count, digest in rows]
+        return {digest.day: digest for digest in found}
+
+    def last_entries(self, table_id: str, limit: int = 1) -> list[Mapping[str, Any]]:
+        """Return the newest ledger entries of a table as plain data, newest first."""
+        query = sa.select(t.ledger.c.entry).where(t.ledger.c.table_id == table_id).order_by(t.ledger.c.committed_at.desc()).limit(limit)
+        return [row[0] for row in self.read(query)]
+
+    def last_verdicts(self, subject: str) -> list[Verdict]:
+        """Return the verdicts of the last batch that was judged of ``subject``."""
+        newest = sa.select(t.verdicts.c.batch).where(t.verdicts.c.subject == subject).order_by(t.verdicts.c.id.desc()).limit(1).scalar_subquery()
+        columns = (t.verdicts.c.subject, t.verdicts.c.check_name, t.verdicts.c.passed, t.verdicts.c.on_failure, t.verdicts.c.numbers)
+        rows = self.read(sa.select(*columns).where(t.verdicts.c.subject == subject, t.verdicts.c.batch == newest).order_by(t.verdicts.c.id))
+        return [Verdict(subject, check, passed, on_failure, numbers) for subject, check, passed, on_failure, numbers in rows]
+
+    # -- dbt builds and deliveries
+
+    def builds(self) -> dict[str, Mapping[str, Any]]:
+        """Return the last note about every model."""
+        return {row.model: dict(row._mapping) for row in self.read(sa.select(t.builds))}
+
+    def record_build(self, model: str, status: str, inputs: str | None, reason: str | None = None) -> None:
+        """Note how a model's build ended; a model that was left out or failed keeps the inputs of its last good build."""
+        values: dict[str, Any] = {"model": model, "status": status, "reason": reason, "noted_at": _now()}
+        if status == "built":
+            values |= {"inputs": inputs, "built_at": _now()}
+        elif status == "failed":
+            values |= {"inputs": None}
+        self.write(self._upsert(t.builds, values))
+
+    def record_delivery(self, delivery: str, **values: Any) -> None:  # noqa: ANN401 - the table's columns
+        """Note how a delivery ended."""
+        self.write(self._upsert(t.deliveries, {"delivery": delivery, **values}))
+
+    def deliveries(self) -> dict[str, Mapping[str, Any]]:
+        """Return the last note about every delivery."""
+        return {row.delivery: dict(row._mapping) for row in self.read(sa.select(t.deliveries))}
+
+
+def _status(row: sa.Row[Any]) -> TableStatus:
+    return TableStatus(
+        table_id=row.table_id,
+        load_id=row.load_id,
+        watermark=codec.WATERMARK.validate_python(row.watermark) if row.watermark else None,
+        schema_version=row.schema_version or 0,
+        total_rows=row.total_rows,
+        quarantined_open=row.quarantined_open or 0,
+        committed_at=_instant(row.committed_at),
+        data_as_of=_instant(row.data_as_of),
+        checked_at=_instant(row.checked_at),
+        held_reason=row.held_reason,
+        held_at=_instant(row.held_at),
+        held_load_id=row.held_load_id,
+    )
+
+
+def _use_wal(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
+    connection.execute("pragma journal_mode = wal")
+    connection.execute("pragma busy_timeout = 30000")
+    connection.execute("pragma synchronous = normal")  # the mirror can be rebuilt
+
+
+def _now() -> str:
+    return _iso(datetime.now(UTC))
+
+
+def _iso(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

@@ -1,0 +1,97 @@
+"""The mirror's tables. What is copied from the warehouse can be rebuilt; attempts, verdicts and builds live only here."""
+
+import sqlalchemy as sa
+
+metadata = sa.MetaData()
+
+identity = sa.Table("identity", metadata, sa.Column("warehouse_id", sa.String, nullable=False))
+
+# One row per table of the catalog: its committed state, and what happened since.
+tables = sa.Table(
+    "tables",
+    metadata,
+    sa.Column("table_id", sa.String, primary_key=True),
+    sa.Column("load_id", sa.String),
+    sa.Column("watermark", sa.JSON),
+    sa.Column("schema_version", sa.Integer),
+    sa.Column("schema", sa.JSON),
+    sa.Column("total_rows", sa.BigInteger),
+    sa.Column("quarantined_open", sa.BigInteger),
+    sa.Column("committed_at", sa.String),
+    sa.Column("data_as_of", sa.String),  # the source's time at which the warehouse was equal to it
+    sa.Column("checked_at", sa.String),
+    sa.Column("held_reason", sa.Text),
+    sa.Column("held_at", sa.String),
+    sa.Column("held_load_id", sa.String),
+)
+
+days = sa.Table(
+    "days",
+    metadata,
+    sa.Column("table_id", sa.String, primary_key=True),
+    sa.Column("day", sa.String, primary_key=True),  # ISO; empty for rows that are in no day
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("digest", sa.String, nullable=False),
+)
+
+ledger = sa.Table(
+    "ledger",
+    metadata,
+    sa.Column("load_id", sa.String, primary_key=True),
+    sa.Column("table_id", sa.String, nullable=False, index=True),
+    sa.Column("committed_at", sa.String, nullable=False, index=True),
+    sa.Column("entry", sa.JSON, nullable=False),
+)
+
+attempts = sa.Table(
+    "attempts",
+    metadata,
+    sa.Column("attempt_id", sa.String, primary_key=True),
+    sa.Column("table_id", sa.String, nullable=False, index=True),
+    sa.Column("run_id", sa.String),
+    sa.Column("started_at", sa.String, nullable=False),
+    sa.Column("heartbeat_at", sa.String, nullable=False),
+    sa.Column("finished_at", sa.String),
+    sa.Column("phase", sa.String, nullable=False),
+    sa.Column("rows_read", sa.BigInteger, nullable=False, default=0),
+    sa.Column("outcome", sa.String),
+    sa.Column("error", sa.Text),
+    sa.Column("process", sa.String, nullable=False),
+)
+
+verdicts = sa.Table(
+    "verdicts",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("subject", sa.String, nullable=False, index=True),
+    sa.Column("check_name", sa.String, nullable=False),
+    sa.Column("passed", sa.Boolean, nullable=False),
+    sa.Column("on_failure", sa.String, nullable=False),
+    sa.Column("numbers", sa.JSON, nullable=False),
+    sa.Column("batch", sa.String, nullable=False),  # the load or build that was judged
+    sa.Column("judged_at", sa.String, nullable=False),
+)
+
+# One row per dbt model: the inputs of its last good build, so that an unchanged one can be left alone.
+builds = sa.Table(
+    "builds",
+    metadata,
+    sa.Column("model", sa.String, primary_key=True),
+    sa.Column("inputs", sa.String),
+    sa.Column("built_at", sa.String),
+    sa.Column("status", sa.String, nullable=False),  # built, failed or left_out
+    sa.Column("reason", sa.Text),
+    sa.Column("noted_at", sa.String, nullable=False),
+)
+
+deliveries = sa.Table(
+    "deliveries",
+    metadata,
+    sa.Column("delivery", sa.String, primary_key=True),
+    sa.Column("version", sa.String, nullable=False),
+    sa.Column("inputs", sa.String, nullable=False),
+    sa.Column("data_as_of", sa.String),
+    sa.Column("published_at", sa.String, nullable=False),
+    sa.Column("status", sa.String, nullable=False),  # published, unchanged, kept or none
+    sa.Column("reason", sa.Text),
+)

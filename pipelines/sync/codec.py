@@ -1,0 +1,26 @@
+"""The engine's words as JSON and back: for manifests, the ledger and the mirror. The format is the dataclasses' own fields."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from pipelines.sync.model import Chunk, LoadPlan, Observation, TableSchema, TableSpec, Watermark
+
+PLAN = TypeAdapter(LoadPlan)
+CHUNK = TypeAdapter(Chunk)
+SCHEMA = TypeAdapter(TableSchema)
+WATERMARK = TypeAdapter(Watermark)
+OBSERVATIONS = TypeAdapter(tuple[Observation, ...])
+_SPEC = TypeAdapter(TableSpec)
+
+
+def fingerprint(spec: TableSpec) -> str:
+    """Return a short hash of all that decides what is landed: a load of another fingerprint is not gone on with."""
+    return hashlib.sha256(json.dumps(_SPEC.dump_python(spec, mode="json"), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def dump(adapter: TypeAdapter[Any], value: object) -> str:
+    """Return ``value`` as JSON text."""
+    return adapter.dump_json(value).decode()

@@ -1,0 +1,37 @@
+"""What a sync works with: the parts that an ``Engine`` is made of. No behaviour."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from pipelines.landing.store import Landing
+from pipelines.state.mirror import Mirror
+from pipelines.sync.land import KeyOf
+from pipelines.sync.model import TableSpec
+from pipelines.sync.protocols import Gate, Source, Warehouse
+
+Progress = Callable[[TableSpec, str, int], None]  # table, phase, rows read so far
+
+
+def ignore_progress(_table: TableSpec, _phase: str, _rows: int) -> None:
+    """Watch nothing."""
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything a sync needs. Its source serves one thread; all else may be shared."""
+
+    source: Source
+    warehouse: Warehouse
+    gate: Gate
+    landing: Landing
+    mirror: Mirror
+    mask_key: KeyOf
+    time_zone: str
+    chunk_rows: int
+    chunk_bytes: int
+    max_windows: int
+    clock: Callable[[], datetime]
+    today: Callable[[], date]
+    progress: Progress = ignore_progress
+    run_id: str | None = None

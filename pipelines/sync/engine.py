@@ -1,0 +1,166 @@
+"""One table, one sync: plan → read → land → gate → load → commit.
+
+A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest record (``read``). Only landed rows are gated
+(``gating``), and only rows that passed are loaded, in one transaction that also writes the ledger and moves the watermark
+(``load``). A process that dies leaves finished chunks; the next sync of the table goes on with them.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+
+from ulid import ULID
+
+from pipelines.errors import LoadConflict, SchemaRefused, SourceUnavailable
+from pipelines.state.mirror import Attempt
+from pipelines.sync import codec, horizon, plan
+from pipelines.sync.context import Engine
+from pipelines.sync.gating import gate_load
+from pipelines.sync.load import changed_days, commit_load, digest_load
+from pipelines.sync.model import LoadPlan, Observation, TableResult, TableSchema, TableSpec, Window
+from pipelines.sync.plan import DayRange
+from pipelines.sync.protocols import SchemaMoved
+from pipelines.sync.read import open_folder, read_and_land
+from pipelines.sync.schema import plan_changes
+from pipelines.sync.steps import step
+
+MAX_REPLANS = 3  # the schema moved, or another run committed, while this one was reading
+
+
+def sync_table(engine: Engine, spec: TableSpec, days: DayRange | None = None) -> TableResult:
+    """Bring one table up to date, or load ``days`` of a partitioned one again.
+
+    Returns ``held`` when a gate or the contract keeps the data out. Raises what a retry or a person must mend: the source or
+    the warehouse does not answer, the configuration is wrong, a landed file is corrupt.
+    """
+    for replans in range(MAX_REPLANS + 1):
+        try:
+            with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
+                result = _sync_once(engine, spec, days, attempt)
+                attempt.finish(result.outcome, result.held_reason)
+                return result
+        except (SchemaMoved, LoadConflict) as error:
+            engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+            if replans == MAX_REPLANS:
+                raise _restless(spec, error) from error
+    raise AssertionError("the loop returns or raises")
+
+
+def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: Attempt) -> TableResult:
+    if engine.warehouse.is_free_to_ask:
+        engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    with step("plan"):
+        observation = engine.source.observe(spec)
+        schema = engine.source.describe(spec)
+    try:
+        plan_changes(spec, engine.mirror.schema(spec.id), schema)
+    except SchemaRefused as error:
+        return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
+    windows = list(_windows(engine, spec, schema, observation, days))
+    result = _summarise(spec, [_sync_window(engine, spec, _plan(engine, spec, schema, observation, window), attempt) for window in windows])
+    if result.outcome == "held":
+        return _hold(engine, spec, schema, result)
+    engine.mirror.record_checked(spec.id, observation.observed_at)
+    return result
+
+
+def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt) -> TableResult:
+    """Read, land, gate, load and commit one window."""
+    with open_folder(engine, spec, planned) as folder:
+        read_and_land(engine, spec, folder, attempt)
+        changed, same = changed_days(engine, spec, folder.plan, digest_load(engine, spec, folder))
+        if not changed:
+            folder.discard()
+            return TableResult(spec.id, "unchanged", reread_rows=sum(digest.rows for digest in same), note=_why_reread(spec, folder.plan))
+        attempt.note("gate", folder.rows)
+        engine.progress(spec, "gate", folder.rows)
+        with step("gate"):
+            gated = gate_load(spec, folder, engine.gate, engine.time_zone)
+        engine.mirror.record_verdicts(gated.verdicts, folder.plan.load_id)
+        if gated.held_reason:
+            folder.mark_held(gated.held_reason)
+            return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason, note=folder.plan.load_id)
+        attempt.note("load", folder.rows)
+        engine.progress(spec, "load", folder.rows)
+        entry = commit_load(engine, spec, folder, gated, (changed, same))
+        return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=_why_reread(spec, folder.plan))
+
+
+def _windows(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, days: DayRange | None) -> Iterator[Window]:
+    if spec.mode == "snapshot":
+        yield Window()
+    elif spec.mode == "incremental":
+        yield plan.cursor_window(spec, engine.mirror.status(spec.id).watermark, observation)
+    else:
+        wanted = list(plan.days_of(days)) if days else _missing_days(engine, spec)
+        yield from plan.day_windows(spec, schema, wanted, engine.time_zone)
+
+
+def _missing_days(engine: Engine, spec: TableSpec) -> list[date]:
+    found = engine.source.partition_range(spec, engine.time_zone)
+    if found is None:
+        return []
+    committed = [day for day in engine.mirror.days(spec.id) if day]
+    return plan.missing_days(spec, committed, plan.day_range(*found), engine.today())[: engine.max_windows]
+
+
+def _plan(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:
+    status = engine.mirror.status(spec.id)
+    is_known = engine.mirror.schema(spec.id) == schema
+    return LoadPlan(
+        load_id=str(ULID()),
+        table=spec.id,
+        spec_fingerprint=codec.fingerprint(spec),
+        base_load_id=status.load_id,
+        window=window,
+        observation=observation,
+        schema=schema,
+        schema_version=status.schema_version + (0 if is_known else 1),
+        planned_at=engine.clock(),
+        is_stream=not schema.has_unique_key,
+    )
+
+
+def _summarise(spec: TableSpec, results: list[TableResult]) -> TableResult:
+    held = [result for result in results if result.outcome == "held"]
+    loads = [entry for result in results for entry in result.loads]
+    return TableResult(
+        table=spec.id,
+        outcome="held" if held else "committed" if loads else "unchanged",
+        loads=tuple(loads),
+        reread_rows=sum(result.reread_rows for result in results),
+        note=held[0].note if held else "; ".join(dict.fromkeys(result.note for result in results if result.note)),
+        held_reason="; ".join(result.held_reason for result in held if result.held_reason) or None,
+        verdicts=tuple(verdict for result in results for verdict in result.verdicts),
+    )
+
+
+def _hold(engine: Engine, spec: TableSpec, schema: TableSchema, result: TableResult) -> TableResult:
+    """Note that the data stay out. A table held on its first load exists, empty, so that models on it build."""
+    if engine.mirror.status(spec.id).load_id is None:
+        engine.warehouse.ensure_table(spec, schema, "held")
+        engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    engine.mirror.record_held(spec.id, result.held_reason or "held", result.note or None)
+    return result
+
+
+def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
+    """Say why rows that may be in the warehouse already were read again."""
+    if spec.partition:
+        return f"the last {spec.partition.lookback_days + 1} days are read again for late rows"
+    if spec.mode == "snapshot":
+        return "a snapshot is read whole"
+    if planned.window.lower is None:
+        return ""
+    told = f"rows from {planned.window.lower} on are read again, as another transaction may still write there"
+    if horizon.is_overlong(planned.observation):
+        told += f"; {planned.observation.oldest_open_session} has been open since {planned.observation.oldest_open_at}"
+    return told
+
+
+def _restless(spec: TableSpec, error: Exception) -> SourceUnavailable:
+    return SourceUnavailable(
+        f"{spec.id} changed its schema, or another run committed it, {MAX_REPLANS + 1} times while it was read: {error}",
+        safe="Nothing of these attempts was committed.",
+        remedy="Run again when the migration or the other run is over.",
+        table=spec.id,
+    )

@@ -1,0 +1,139 @@
+"""Load and commit: what of a landed load is new at all, and the hand-over to the warehouse's one transaction."""
+
+import time
+
+import pyarrow as pa
+
+from pipelines.errors import CommitUnknown
+from pipelines.landing import scan
+from pipelines.landing.store import LoadFolder
+from pipelines.sync import horizon
+from pipelines.sync.context import Engine
+from pipelines.sync.gating import GatedLoad
+from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, TableSpec, Watermark
+from pipelines.sync.schema import plan_changes, raw_columns
+from pipelines.sync.steps import step
+
+LEDGER_TRIES = 5  # after a commit of unknown outcome, with a growing pause
+
+
+def digest_load(engine: Engine, spec: TableSpec, folder: LoadFolder) -> tuple[DayDigest, ...]:
+    """Return the digest of each day of the load, or one of the whole."""
+    columns = [column.name for column in raw_columns(spec, folder.plan.schema)]
+    if not spec.partition or folder.plan.window.is_null:
+        return (scan.digest_all(folder.files, columns),)
+    type_ = folder.plan.schema.column(spec.partition.column).arrow_type
+    day = scan.day_expression(spec.partition.column, pa.types.is_timestamp(type_) and type_.tz is not None, engine.time_zone)
+    found = {digest.day: digest for digest in scan.digest_days(folder.files, columns, day)}
+    # A day without rows is a committed day too, else it would be missing for ever.
+    return tuple(found.get(day, DayDigest(day, 0, "0")) for day in folder.plan.window.days)
+
+
+def changed_days(
+    engine: Engine, spec: TableSpec, planned: LoadPlan, digests: tuple[DayDigest, ...]
+) -> tuple[tuple[DayDigest, ...], tuple[DayDigest, ...]]:
+    """Split the digests into those that differ from the committed ones and those that do not."""
+    watermark = engine.mirror.status(spec.id).watermark
+    if watermark is None or watermark.spec_fingerprint != planned.spec_fingerprint or engine.mirror.schema(spec.id) != planned.schema:
+        return digests, ()
+    if spec.partition:
+        committed = engine.mirror.days(spec.id)
+        nothing = DayDigest(None, 0, "0")
+        same = tuple(digest for digest in digests if committed.get(digest.day, nothing if planned.window.is_null else None) == digest)
+    else:
+        same = tuple(digest for digest in digests if watermark.digest == digest)
+    return tuple(digest for digest in digests if digest not in same), same
+
+
+def commit_load(
+    engine: Engine, spec: TableSpec, folder: LoadFolder, gated: GatedLoad, days: tuple[tuple[DayDigest, ...], tuple[DayDigest, ...]]
+) -> LedgerEntry:
+    """Claim the table, commit the load, and copy the outcome to the mirror. Raises ``LoadConflict`` if another run was faster."""
+    with step("claim"):
+        token = engine.warehouse.claim(spec)
+    staged = _stage(engine, spec, folder, gated, days, token)
+    with step("commit"):
+        try:
+            entry = engine.warehouse.commit(staged)
+        except CommitUnknown as error:
+            entry = _ask_ledger(engine, staged, error)
+    with step("mirror"):
+        engine.mirror.record_commit(entry, staged.watermark, staged.days, folder.plan.schema)
+    with step("clean"):
+        engine.landing.mark_committed(folder)
+    return entry
+
+
+def _stage(  # noqa: PLR0913 - everything a load is made of
+    engine: Engine,
+    spec: TableSpec,
+    folder: LoadFolder,
+    gated: GatedLoad,
+    days: tuple[tuple[DayDigest, ...], tuple[DayDigest, ...]],
+    token: int,
+) -> StagedLoad:
+    planned, (changed, same) = folder.plan, days
+    return StagedLoad(
+        plan=planned,
+        spec=spec,
+        columns=raw_columns(spec, planned.schema),
+        changes=plan_changes(spec, engine.mirror.schema(spec.id), planned.schema),
+        files=tuple(gated.files),
+        chunks=tuple(folder.chunks),
+        rows_read=folder.rows,
+        quarantined=tuple(gated.quarantined),
+        watermark=_next_watermark(engine, spec, folder, changed),
+        days=changed if spec.partition else (),
+        skipped_days=same if spec.partition else (),
+        time_zone=engine.time_zone,
+        token=token,
+        # Only a moving cursor can put one row into two chunks; a key's order has each row once.
+        may_repeat_keys=spec.mode == "incremental" and len(folder.chunks) > 1,
+    )
+
+
+def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed: tuple[DayDigest, ...]) -> Watermark:
+    planned = folder.plan
+    watermark = Watermark(load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint)
+    if spec.mode == "partitioned":
+        return watermark
+    if spec.mode == "snapshot":
+        return Watermark(load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint, digest=changed[0])
+    before = engine.mirror.status(spec.id).watermark or Watermark()
+    lower = horizon.next_lower(before.observations, planned.observation)
+    return Watermark(
+        value=planned.observation.max_cursor,
+        next_lower=lower,
+        load_id=planned.load_id,
+        digest=_digest_tail(spec, folder, lower),
+        observations=horizon.remember(before.observations, planned.observation),
+        spec_fingerprint=planned.spec_fingerprint,
+    )
+
+
+def _digest_tail(spec: TableSpec, folder: LoadFolder, lower: str | None) -> DayDigest:
+    """Digest the rows that the next load will read again: if it finds just these, nothing is new."""
+    columns = raw_columns(spec, folder.plan.schema)
+    names = [column.name for column in columns]
+    if lower is None:
+        return scan.digest_all(folder.files, names)
+    cursor = scan.quote(spec.cursor or "")
+    missing = [f"{scan.quote(name)} is null" for name in (spec.cursor or "", *spec.key)]
+    # The bound is cast to the cursor's type as it stands in the files.
+    return scan.digest_all(folder.files, names, f"{cursor} >= '{lower}' or {' or '.join(missing)}")
+
+
+def _ask_ledger(engine: Engine, staged: StagedLoad, error: CommitUnknown) -> LedgerEntry:
+    """Find out whether a commit whose connection broke has happened; raise if it has not."""
+    for attempt in range(LEDGER_TRIES):
+        try:
+            entry = engine.warehouse.find_load(staged.plan.load_id)
+        except CommitUnknown:
+            time.sleep(2**attempt)
+            continue
+        if entry is None:
+            raise error
+        return entry
+    raise error
+
+

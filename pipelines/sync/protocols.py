@@ -1,0 +1,156 @@
+"""What the engine asks of a source, a warehouse and a gate. Promises are written with MUST; contract tests hold each one."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import pyarrow as pa
+
+from pipelines.sync.model import (
+    Bound,
+    Expectation,
+    LedgerEntry,
+    Observation,
+    Part,
+    StagedLoad,
+    TableSchema,
+    TableSpec,
+    Watermark,
+    Window,
+)
+
+UNFIT_COLUMN = "_daybreak_unfit"  # JSON object of column -> original text, for values no landing type can hold
+
+
+@dataclass(frozen=True)
+class ReadRequest:
+    """One chunk's worth of rows: where to go on (``after``), and when to stop."""
+
+    spec: TableSpec
+    schema: TableSchema
+    window: Window
+    part: Part
+    after: Bound | None
+    max_rows: int
+    max_bytes: int
+
+
+@dataclass(frozen=True)
+class SourceChunk:
+    """Rows of one short transaction, in the types of the schema, plus ``UNFIT_COLUMN`` (string).
+
+    ``last`` is where the next chunk goes on; None when the part is finished.
+    """
+
+    rows: pa.Table
+    last: Bound | None
+
+
+class Source(Protocol):
+    """A production database that is only ever read.
+
+    Every method raises ``SourceUnavailable`` when the database does not answer, never a driver's error.
+    """
+
+    def describe(self, spec: TableSpec) -> TableSchema:
+        """Return the table's shape now. MUST raise ``PrerequisiteError`` if the table or a declared column is not there."""
+
+    def observe(self, spec: TableSpec) -> Observation:
+        """Note the cursor's maximum, then every open transaction, then the time.
+
+        Any row that is not visible to a transaction that begins after this call MUST be written by a transaction that the
+        observation holds, or by one that begins later.
+        """
+
+    def partition_range(self, spec: TableSpec, time_zone: str) -> tuple[str, str] | None:
+        """Return the first and the last day (ISO) of the partition column in ``time_zone``; None for an empty table."""
+
+    def read_chunk(self, request: ReadRequest) -> SourceChunk:
+        """Read the next rows in one short transaction.
+
+        Rows MUST come in the source's own order of (cursor, key) or (key), only the source may compare keys, and the
+        transaction MUST end before this returns. MUST raise ``SchemaMoved`` if the table's shape is not the request's.
+        """
+
+    def read_stream(self, request: ReadRequest) -> Iterator[SourceChunk]:
+        """Read a table without a unique key in one repeatable-read transaction, chunk by chunk. Cannot be resumed."""
+
+    def close(self) -> None:
+        """Give the connections back; safe to call twice."""
+
+
+class SchemaMoved(Exception):  # noqa: N818 - a signal between source and engine, never shown to a person
+    """The table's shape changed since the load was planned; the engine plans again."""
+
+
+@dataclass(frozen=True)
+class WarehouseState:
+    """The truth, as the mirror copies it."""
+
+    warehouse_id: str
+    watermarks: dict[str, Watermark]  # by table id
+    entries: tuple[LedgerEntry, ...]  # committed since the instant that was asked for
+    days: dict[str, dict[str, tuple[int, str]]]  # table id -> ISO day -> (rows, digest)
+    schemas: dict[str, tuple[int, TableSchema]]  # table id -> (version, newest schema)
+
+
+class Warehouse(Protocol):
+    """Where rows become visible. Raises ``WarehouseUnavailable`` when it does not answer, never a driver's error."""
+
+    @property
+    def is_free_to_ask(self) -> bool:
+        """Whether a question costs nothing (a file) or wakes a machine that is paid for."""
+
+    def read_state(self, tables: Sequence[str]) -> WarehouseState:
+        """Return watermarks, days, schemas and the newest ledger entries of ``tables``."""
+
+    def claim(self, spec: TableSpec) -> int:
+        """Take the table's fencing token in a short statement of its own; every earlier token is void from then on."""
+
+    def ensure_table(self, spec: TableSpec, schema: TableSchema, load_id: str) -> int:
+        """Make sure that the (possibly empty) raw table and a schema version exist; return that version."""
+
+    def commit(self, load: StagedLoad) -> LedgerEntry:
+        """Make the load visible in one transaction: DDL, rows, quarantine, days, ledger, watermark, and last the fence.
+
+        MUST leave nothing behind when it raises. MUST raise ``LoadConflict`` if the token or the base load is not the
+        table's any more, and ``CommitUnknown`` if it cannot know whether the transaction committed. MUST check the balance
+        inside the transaction, from counts of its own.
+        """
+
+    def find_load(self, load_id: str) -> LedgerEntry | None:
+        """Ask the ledger whether a load committed."""
+
+
+@dataclass(frozen=True)
+class RowFinding:
+    """One expectation on one chunk. ``failing`` are 0-based row positions, empty unless rows are to step aside.
+
+    ``evaluated`` leaves out NULLs where the expectation ignores them.
+    """
+
+    expectation: Expectation
+    evaluated: int
+    failed: int
+    failing: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class LoadFinding:
+    """One expectation on a whole load: passed or not, and what was observed."""
+
+    expectation: Expectation
+    passed: bool
+    observed: object = None
+
+
+class Gate(Protocol):
+    """Judges landed data before it is visible. An expectation that cannot be evaluated MUST raise ``ConfigError``."""
+
+    def check_rows(self, spec: TableSpec, rows: pa.Table) -> Sequence[RowFinding]:
+        """Evaluate the row expectations of ``spec`` on one chunk."""
+
+    def check_load(self, spec: TableSpec, files: Sequence[Path], total_rows: int) -> Sequence[LoadFinding]:
+        """Evaluate the expectations that need the whole load (row count, uniqueness inside it)."""
+

@@ -1,0 +1,87 @@
+"""Read and land: chunks come from the source in short transactions and go to Parquet, each with its manifest record.
+
+A load that is gone on with starts each part behind its last landed chunk, so at most one chunk is read twice.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from pipelines.landing.store import LoadFolder
+from pipelines.state.mirror import Attempt
+from pipelines.sync.context import Engine
+from pipelines.sync.land import mask
+from pipelines.sync.model import LoadPlan, Part, TableSpec
+from pipelines.sync.protocols import ReadRequest, SourceChunk
+from pipelines.sync.steps import step
+
+
+@contextmanager
+def open_folder(engine: Engine, spec: TableSpec, planned: LoadPlan) -> Iterator[LoadFolder]:
+    """Yield the folder of an unfinished load if it still fits, else a new one."""
+    with engine.landing.reopen_load(spec) as unfinished:
+        if unfinished and _still_fits(unfinished.plan, planned):
+            yield unfinished
+            return
+        if unfinished:
+            unfinished.discard()
+    with engine.landing.open_load(spec, planned) as folder:
+        yield folder
+
+
+def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
+    """Whether the landed chunks are of the same entry, base and shape, so that reading on gives the same load.
+
+    A cursor window keeps the bounds and the observation of its own plan: what came later belongs to the next load.
+    """
+    if unfinished.is_stream or planned.is_stream:
+        return False
+    old, new = unfinished.window, planned.window
+    is_same_window = old == new or (not old.days and not new.days and (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null))
+    return is_same_window and (unfinished.spec_fingerprint, unfinished.base_load_id, unfinished.schema) == (
+        planned.spec_fingerprint,
+        planned.base_load_id,
+        planned.schema,
+    )
+
+
+def read_and_land(engine: Engine, spec: TableSpec, folder: LoadFolder, attempt: Attempt) -> None:
+    """Land every row of the load's window that is not landed yet."""
+    for part in _parts(spec, folder.plan):
+        landed = [chunk for chunk in folder.chunks if chunk.part == part]
+        if landed and landed[-1].last is None:
+            continue
+        request = ReadRequest(
+            spec, folder.plan.schema, folder.plan.window, part, landed[-1].last if landed else None, engine.chunk_rows, engine.chunk_bytes
+        )
+        for chunk in _chunks(engine, request):
+            if chunk.rows.num_rows == 0:
+                continue
+            with step("land.chunk"):
+                folder.add_chunk(mask(spec, chunk.rows, engine.mask_key), part, chunk.last)
+            attempt.note("read", folder.rows)
+            engine.progress(spec, "read", folder.rows)
+
+
+def _chunks(engine: Engine, request: ReadRequest) -> Iterator[SourceChunk]:
+    if request.part == "stream":
+        yield from engine.source.read_stream(request)
+        return
+    after, is_done = request.after, False
+    while not is_done:
+        with step("read.chunk"):
+            chunk = engine.source.read_chunk(replace(request, after=after))
+        yield chunk
+        after, is_done = chunk.last, chunk.last is None
+
+
+def _parts(spec: TableSpec, planned: LoadPlan) -> tuple[Part, ...]:
+    """Return what is read: the window, then rows that have no place in it, then rows without a whole key."""
+    if planned.is_stream:
+        return ("stream",)
+    parts: list[Part] = ["window"]
+    if spec.cursor:
+        parts.append("null_cursor")
+    if any(planned.schema.column(name).is_nullable for name in spec.key):
+        parts.append("null_key")
+    return tuple(parts)

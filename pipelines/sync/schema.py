@@ -1,0 +1,85 @@
+"""What a change of the source's schema means for the warehouse: a list of lossless moves, or a refusal. Pure.
+
+A column is the same column if the database's own identity says so, in the same relation; otherwise names are compared and
+nothing is called a rename.
+"""
+
+import pyarrow as pa
+
+from pipelines.errors import SchemaRefused
+from pipelines.sync.model import Column, SchemaChange, TableSchema, TableSpec
+
+# Each type holds every value of those before it, digit by digit.
+_INTEGERS = (pa.int16(), pa.int32(), pa.int64())
+_INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
+
+
+def raw_columns(spec: TableSpec, schema: TableSchema) -> tuple[Column, ...]:
+    """Return what lands after masks: dropped columns are gone, hashed ones are text."""
+    kept = (column for column in schema.columns if spec.masks.get(column.name) != "drop")
+    return tuple(_hashed(column) if spec.masks.get(column.name) == "hmac" else column for column in kept)
+
+
+def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[SchemaChange, ...]:
+    """Return the moves from ``before`` (the last committed schema) to ``after``.
+
+    Raises ``SchemaRefused`` for a change that the contract or losslessness does not allow.
+    """
+    if before is None:
+        return ()
+    changes, refused = _compare(spec, before, after)
+    if spec.contract != "evolve" and (changes or refused):
+        refused = [*refused, *map(str, changes)]
+    if refused:
+        raise SchemaRefused(
+            f"the source changed: {'; '.join(refused)}; the contract is `{spec.contract}`.",
+            safe="Nothing was written; the last load stands.",
+            remedy=f"Allow it with `contract: evolve` where it is lossless, or revert the source; entry `{spec.name}` of catalog {spec.source}.",
+            table=spec.id,
+        )
+    return tuple(changes)
+
+
+def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> tuple[list[SchemaChange], list[str]]:
+    old, new = raw_columns(spec, before), raw_columns(spec, after)
+    is_same_relation = before.identity == after.identity
+    changes, refused, matched = [], [], set()
+    for column in new:
+        known = _same(column, old, is_same_relation)
+        if known is None:
+            changes.append(SchemaChange("add", None, column))
+            continue
+        matched.add(known.name)
+        if known.name != column.name:
+            changes.append(SchemaChange("rename", known, column))
+        if known.arrow_type != column.arrow_type:
+            if is_widening(known.arrow_type, column.arrow_type):
+                changes.append(SchemaChange("widen", known, column))
+            else:
+                refused.append(f"{column.name}: {known.source_type} to {column.source_type}, which may lose values")
+    changes += [SchemaChange("drop", column, None) for column in old if column.name not in matched]
+    return changes, refused
+
+
+def _same(column: Column, old: tuple[Column, ...], is_same_relation: bool) -> Column | None:
+    if is_same_relation and column.identity is not None:
+        return next((known for known in old if known.identity == column.identity), None)
+    return next((known for known in old if known.name == column.name), None)
+
+
+def is_widening(before: pa.DataType, after: pa.DataType) -> bool:
+    """Whether every value of ``before`` is the same value, written the same way, in ``after``."""
+    if before in _INTEGERS and after in _INTEGERS:
+        return _INTEGERS.index(before) <= _INTEGERS.index(after)
+    if pa.types.is_decimal(after):
+        if before in _INTEGER_DIGITS:
+            return bool(after.precision - after.scale >= _INTEGER_DIGITS[before])
+        return pa.types.is_decimal(before) and after.scale >= before.scale and after.precision - after.scale >= before.precision - before.scale
+    if pa.types.is_string(after):
+        # A number's text in the warehouse is its text in the source; a time's or a float's may be written otherwise.
+        return before in _INTEGERS or pa.types.is_decimal(before)
+    return before == pa.float32() and after == pa.float64()
+
+
+def _hashed(column: Column) -> Column:
+    return Column(column.name, "text", pa.string(), column.is_nullable, column.identity, column.comment)

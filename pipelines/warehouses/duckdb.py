@@ -1,0 +1,160 @@
+"""DuckDB as a Warehouse: one file, one writer at a time, DDL inside the transaction. SQL text is in ``duckdb_sql``."""
+
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipelines.errors import PrerequisiteError, WarehouseUnavailable
+from pipelines.state.lock import hold_lock
+from pipelines.sync import codec
+from pipelines.sync.model import LedgerEntry, StagedLoad, TableSchema, TableSpec
+from pipelines.sync.protocols import WarehouseState
+from pipelines.sync.schema import raw_columns
+from pipelines.sync.steps import step
+from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_commit import Commit
+from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schemas, read_watermarks
+
+STATE_DDL = (Path(__file__).parent / "duckdb_state.sql").read_text(encoding="utf-8")
+
+
+class DuckDBWarehouse:
+    """A DuckDB file. It is opened for each short piece of work, under the lock that dbt and the read copy take too."""
+
+    is_free_to_ask = True
+
+    def __init__(self, file: Path, lock_wait_seconds: float) -> None:
+        """Remember the file; it is made at the first use."""
+        self.file, self._lock_wait_seconds = file, lock_wait_seconds
+
+    def read_state(self, tables: Sequence[str]) -> WarehouseState:
+        """Return the truth about ``tables`` (ids), with their newest ledger entries."""
+        with self._open("read the state") as connection:
+            ((warehouse_id,),) = connection.execute("select warehouse_id from daybreak.warehouse").fetchall()
+            return WarehouseState(
+                warehouse_id=warehouse_id,
+                watermarks=read_watermarks(connection, tables),
+                entries=read_entries(connection, tables),
+                days=read_days(connection, tables),
+                schemas=read_schemas(connection, tables),
+            )
+
+    def claim(self, spec: TableSpec) -> int:
+        """Take the table's next fencing token."""
+        with self._open(f"claim {spec.id}") as connection:
+            return self._claim(connection, spec)
+
+    def ensure_table(self, spec: TableSpec, schema: TableSchema, load_id: str) -> int:
+        """Make the empty raw table and its first schema version, unless they are there."""
+        with self._open(f"create {spec.id}") as connection:
+            connection.execute("begin")
+            known = read_schemas(connection, [spec.id]).get(spec.id)
+            if known:
+                connection.execute("rollback")
+                return known[0]
+            create_raw_table(connection, spec, schema)
+            record_schema(connection, spec, schema, 1, load_id)
+            connection.execute("commit")
+            return 1
+
+    def commit(self, load: StagedLoad) -> LedgerEntry:
+        """Make the load visible in one transaction, the fence last; everything is rolled back if anything raises."""
+        with self._open(f"load {load.spec.id}") as connection:
+            connection.execute("begin")
+            try:
+                entry = Commit(connection, load).run()
+            except BaseException:
+                connection.execute("rollback")
+                raise
+            with step("commit.transaction"):
+                connection.execute("commit")
+            return entry
+
+    def find_load(self, load_id: str) -> LedgerEntry | None:
+        """Ask the ledger whether a load committed."""
+        with self._open(f"look for load {load_id}") as connection:
+            found = read_entries(connection, None, load_id)
+            return found[0] if found else None
+
+    def _claim(self, connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> int:
+        found = connection.execute(
+            "update daybreak.watermarks set token = token + 1 where source_name = $source and table_name = $table returning token",
+            {"source": spec.source, "table": spec.name},
+        ).fetchone()
+        if found:
+            return int(found[0])
+        connection.execute(
+            "insert into daybreak.watermarks (source_name, table_name, token) values ($source, $table, 1)",
+            {"source": spec.source, "table": spec.name},
+        )
+        return 1
+
+    @contextmanager
+    def _open(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        lock = self.file.with_name(f"{self.file.name}.lock")
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        with hold_lock(lock, purpose, self._lock_wait_seconds), _connected(self.file) as connection:
+            if not connection.execute("select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'deliveries'").fetchone():
+                connection.execute("begin")
+                connection.execute(STATE_DDL)
+                if not connection.execute("select 1 from daybreak.warehouse").fetchone():
+                    connection.execute("insert into daybreak.warehouse values ($id, $now)", {"id": uuid.uuid4().hex, "now": datetime.now(UTC)})
+                connection.execute("commit")
+            yield connection
+
+
+@contextmanager
+def _connected(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    try:
+        connection = duckdb.connect(str(file), config={"preserve_insertion_order": False})
+        connection.execute("set TimeZone = 'UTC'")
+    except duckdb.IOException as error:
+        _explain(file, error)
+    try:
+        yield connection
+    except duckdb.IOException as error:
+        _explain(file, error)
+    finally:
+        connection.close()
+
+
+def _explain(file: Path, error: duckdb.IOException) -> None:
+    text = str(error)
+    if "Conflicting lock" in text or "Could not set lock" in text:
+        raise WarehouseUnavailable(
+            f"another program has {file} open: {text.split('. ')[0]}.",
+            safe="Nothing was written.",
+            remedy=f"Close it; people and BI tools read {file.with_name(f'{file.stem}.read{file.suffix}').name} instead.",
+        ) from error
+    raise PrerequisiteError(
+        [f"The warehouse {file} cannot be read or written: {text}"],
+        safe="Nothing was committed.",
+        remedy="Free space, mend its permissions, or restore the file (and delete nothing else: the next run reads on).",
+    ) from error
+
+
+def create_raw_table(connection: duckdb.DuckDBPyConnection, spec: TableSpec, schema: TableSchema) -> None:
+    """Create the schema and the table of ``spec``, unless they are there."""
+    connection.execute(f"create schema if not exists {sql.schema_name(spec)}")
+    connection.execute(sql.create_table(spec, raw_columns(spec, schema)))
+
+
+def record_schema(connection: duckdb.DuckDBPyConnection, spec: TableSpec, schema: TableSchema, version: int, load_id: str) -> None:
+    """Note a version of the source's schema; on DuckDB its DDL is in the same transaction, so it is done at once."""
+    connection.execute(
+        "insert into daybreak.schema_versions values ($source, $table, $version, 'done', $schema, $load_id, $now)",
+        {
+            "source": spec.source,
+            "table": spec.name,
+            "version": version,
+            "schema": codec.dump(codec.SCHEMA, schema),
+            "load_id": load_id,
+            "now": datetime.now(UTC),
+        },
+    )
+
+

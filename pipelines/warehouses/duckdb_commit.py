@@ -1,0 +1,250 @@
+"""The one transaction of a load on DuckDB: DDL, rows, quarantine, days, ledger, watermark and, last of all, the fence."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from pipelines.errors import LandingCorrupt, LoadConflict
+from pipelines.landing.scan import quote
+from pipelines.sync import codec
+from pipelines.sync.model import Counts, LedgerEntry, QuarantinedRow, StagedLoad
+from pipelines.sync.schema import raw_columns
+from pipelines.sync.steps import step
+from pipelines.warehouses import duckdb_sql as sql
+
+
+class Commit:
+    """The statements of one load, in the order they run; the caller owns BEGIN, COMMIT and ROLLBACK."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, load: StagedLoad) -> None:
+        """Keep the connection and the load."""
+        self._connection, self._load, self._now = connection, load, datetime.now(UTC)
+        self._names = {"source": load.spec.source, "table": load.spec.name}
+
+    def run(self) -> LedgerEntry:
+        """Run every statement. Raises ``LoadConflict`` if the fence does not hold."""
+        with step("load.schema"):
+            self._prepare_table()
+        with step("load.rows"):
+            self._stage()
+            counts = self._move_rows()
+        with step("load.quarantine"):
+            self._replace_quarantine()
+        with step("commit.ledger"):
+            entry = self._record(counts)
+            self._record_days()
+        with step("commit.fence"):
+            self._advance_watermark()
+        self._drop_staging()
+        return entry
+
+    def _execute(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
+        used = {name: value for name, value in parameters.items() if f"${name}" in statement}
+        return self._connection.execute(statement, used or None).fetchall()
+
+    def _prepare_table(self) -> None:
+        load = self._load
+        self._execute(f"create schema if not exists {sql.schema_name(load.spec)}")
+        self._execute(sql.create_table(load.spec, raw_columns(load.spec, load.plan.schema)))
+        for statement in sql.apply_changes(load.spec, load.changes):
+            self._execute(statement)
+        known = self._execute(
+            "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",
+            **self._names,
+            version=load.plan.schema_version,
+        )
+        if not known:
+            self._execute(
+                "insert into daybreak.schema_versions values ($source, $table, $version, 'done', $schema, $load_id, $now)",
+                **self._names,
+                version=load.plan.schema_version,
+                schema=codec.dump(codec.SCHEMA, load.plan.schema),
+                load_id=load.plan.load_id,
+                now=self._now,
+            )
+
+    def _stage(self) -> None:
+        """Make ``landed`` (all rows), ``excluded``, ``skipped``, ``changed`` and ``staged`` (the rows to load)."""
+        load = self._load
+        self._drop_staging()
+        empty = ", ".join(f"null::{sql.duckdb_type(column.arrow_type)} as {quote(column.name)}" for column in load.columns)
+        nothing = f"select {empty}, null::varchar as filename, null::bigint as file_row_number where false"
+        self._execute(f"create temp view landed as {sql.landed_view(load) if load.files else nothing}")
+        self._execute("create temp table excluded (filename varchar, file_row_number bigint)")
+        for file in load.files:
+            if file.excluded:
+                self._execute("insert into excluded select $path, unnest($rows)", path=file.path, rows=list(file.excluded))
+        self._make_days("skipped", [day.day for day in load.skipped_days])
+        self._make_days("changed", [day.day for day in load.days])
+        # Straight from the files where each row is looked at once; a table where MERGE and the counts look again.
+        kind = "table" if load.spec.key and self._total() else "view"
+        self._execute(f"create temp {kind} staged as {sql.accepted(load)}")
+
+    def _make_days(self, name: str, days: list[Any]) -> None:
+        self._execute(f"create temp table {name} (day date)")
+        if days:
+            self._execute(f"insert into {name} select unnest($days::date[])", days=days)
+
+    def _drop_staging(self) -> None:
+        for name in ("staged", "landed"):
+            kinds = self._execute("select 'view' from duckdb_views() where view_name = $name and temporary", name=name)
+            self._execute(f"drop {'view' if kinds else 'table'} if exists temp.{name}")
+        for name in ("excluded", "skipped", "changed"):
+            self._execute(f"drop table if exists temp.{name}")
+
+    def _move_rows(self) -> Counts:
+        load, spec = self._load, self._load.spec
+        stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
+        before = self._total()
+        landed, staged = self._count("landed"), self._count("staged")
+        deletion = sql.delete_vanished(load)
+        deleted = int(self._execute(deletion)[0][0]) if deletion and before else 0
+        if spec.key and before:
+            actions = Counter(str(action) for (action,) in self._execute(sql.merge(load), **stamp))
+            inserted, updated = actions["INSERT"], actions["UPDATE"]
+        else:
+            inserted, updated = int(self._execute(sql.insert(load), **stamp)[0][0]), 0
+        quarantined = sum(len(file.excluded) for file in load.files)
+        skipped = self._skipped_rows()
+        counts = Counts(
+            read=load.rows_read,
+            inserted=inserted,
+            updated=updated,
+            unchanged=staged - inserted - updated + skipped,
+            superseded=landed - quarantined - skipped - staged,
+            quarantined=quarantined,
+            deleted=deleted,
+        )
+        if landed != load.rows_read or not counts.is_balanced or self._total() != before + inserted - deleted:
+            raise self._unbalanced(counts)
+        return counts
+
+    def _skipped_rows(self) -> int:
+        if not self._load.skipped_days:
+            return 0
+        day = sql.day_of(self._load)
+        sql_text = f"select count(*) from landed anti join excluded using (filename, file_row_number) where {day} in (select day from skipped)"
+        return int(self._execute(sql_text)[0][0])
+
+    def _unbalanced(self, counts: Counts) -> LandingCorrupt:
+        return LandingCorrupt(
+            f"the load does not balance: {counts}, manifests say {self._load.rows_read} rows.",
+            safe="Nothing was committed; the last load stands.",
+            remedy="Run again: the load is read anew. If it happens twice, this is a defect of Daybreak; keep the landing folder.",
+            table=self._load.spec.id,
+            load_id=self._load.plan.load_id,
+        )
+
+    def _replace_quarantine(self) -> None:
+        """Close what this load read and found good, or found bad again, and open what stepped aside now."""
+        load, spec = self._load, self._load.spec
+        close = "update daybreak.quarantine set state = 'fixed', closed_at = $now where source_name = $source and table_name = $table and state = 'open'"
+        if spec.mode == "snapshot":
+            self._execute(close, now=self._now, **self._names)
+        elif spec.mode == "partitioned":
+            scope = "day is null" if load.plan.window.is_null else "day in (select day from changed union all select day from skipped)"
+            self._execute(f"{close} and {scope}", now=self._now, **self._names)
+        if spec.key and spec.mode != "snapshot":
+            self._execute(f"{close} and key in ({self._landed_open_keys()})", now=self._now, **self._names)
+        for row in load.quarantined:
+            self._insert_quarantined(row)
+
+    def _landed_open_keys(self) -> str:
+        """Return the SELECT of open quarantine keys that were read again: their parts are compared as text."""
+        parts = [f"json_extract_string(waiting.key, '$[{number}]') = cast(landed.{quote(name)} as varchar)" for number, name in enumerate(self._load.spec.key)]
+        return (
+            "select waiting.key from daybreak.quarantine waiting semi join landed on "
+            f"{' and '.join(parts)} where waiting.source_name = $source and waiting.table_name = $table and waiting.state = 'open'"
+        )
+
+    def _insert_quarantined(self, row: QuarantinedRow) -> None:
+        self._execute(
+            "insert into daybreak.quarantine values ($source, $table, $key, $column, $reason, $original, $day, $load_id, 'open', $now, null)",
+            **self._names,
+            key=row.key,
+            column=row.column,
+            reason=row.reason,
+            original=row.original,
+            day=row.day,
+            load_id=self._load.plan.load_id,
+            now=self._now,
+        )
+
+    def _record(self, counts: Counts) -> LedgerEntry:
+        load, plan = self._load, self._load.plan
+        where = "where source_name = $source and table_name = $table and state = 'open'"
+        is_open = int(self._execute(f"select count(*) from daybreak.quarantine {where}", **self._names)[0][0])
+        window = {
+            "column": plan.window.column,
+            "lower": plan.window.lower,
+            "upper": plan.window.upper,
+            "days": [str(day) for day in plan.window.days],
+        }
+        files = [{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]
+        entry = LedgerEntry(
+            load_id=plan.load_id,
+            source=load.spec.source,
+            table=load.spec.name,
+            mode=load.spec.mode,
+            window=window,
+            counts=counts,
+            total_rows=self._total(),
+            data_as_of=plan.observation.observed_at,
+            committed_at=self._now,
+            schema_version=plan.schema_version,
+            chunks=len(load.chunks),
+            bytes=sum(chunk.bytes for chunk in load.chunks),
+            quarantined_open=is_open,
+        )
+        numbers = (counts.read, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.quarantined, counts.deleted)
+        row = [entry.load_id, entry.source, entry.table, entry.mode, json.dumps(window), *numbers, entry.total_rows, is_open, entry.chunks]
+        row += [entry.bytes, json.dumps(files), entry.schema_version, load.token, plan.planned_at, entry.data_as_of, self._now, load.released_by]
+        self._connection.execute(f"insert into daybreak.ledger values ({', '.join('?' * len(row))})", row)
+        return entry
+
+    def _record_days(self) -> None:
+        load = self._load
+        for digest in load.days:
+            day = {**self._names, "day": digest.day}
+            self._execute(
+                "delete from daybreak.windows where source_name = $source and table_name = $table and day is not distinct from $day::date", **day
+            )
+            self._execute(
+                "insert into daybreak.windows values ($source, $table, $day::date, $rows, $digest, $load_id, $now)",
+                **day,
+                rows=digest.rows,
+                digest=digest.digest,
+                load_id=load.plan.load_id,
+                now=self._now,
+            )
+
+    def _advance_watermark(self) -> None:
+        """Move the watermark on: the one statement that fails if another run was here since this load was planned."""
+        load = self._load
+        moved = self._execute(
+            "update daybreak.watermarks set load_id = $load_id, watermark = $watermark, committed_at = $now "
+            "where source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base returning 1",
+            **self._names,
+            load_id=load.plan.load_id,
+            watermark=codec.dump(codec.WATERMARK, load.watermark),
+            now=self._now,
+            token=load.token,
+            base=load.plan.base_load_id,
+        )
+        if len(moved) != 1:
+            raise LoadConflict(
+                f"another run claimed or committed this table since the load was planned on {load.plan.base_load_id}.",
+                safe="Nothing of this load was committed; the other run's state stands.",
+                remedy="Run again: it is planned anew.",
+                table=load.spec.id,
+                load_id=load.plan.load_id,
+            )
+
+    def _total(self) -> int:
+        return self._count(sql.raw_table(self._load.spec))
+
+    def _count(self, relation: str) -> int:
+        return int(self._execute(f"select count(*) from {relation}")[0][0])

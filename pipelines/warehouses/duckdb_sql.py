@@ -1,0 +1,147 @@
+"""DuckDB's SQL for raw tables and for merging a landed load into them. Pure text, no connection."""
+
+import pyarrow as pa
+
+from pipelines.landing.scan import day_expression, quote
+from pipelines.sync.model import Column, SchemaChange, StagedLoad, TableSpec
+
+LOAD_COLUMNS = ('"_load_id" varchar', '"_loaded_at" timestamp with time zone')
+
+_TYPES = {
+    pa.bool_(): "boolean",
+    pa.binary(): "blob",
+    pa.date32(): "date",
+    pa.float32(): "float",
+    pa.float64(): "double",
+    pa.int16(): "smallint",
+    pa.int32(): "integer",
+    pa.int64(): "bigint",
+    pa.string(): "varchar",
+    pa.time64("us"): "time",
+    pa.timestamp("us"): "timestamp",
+    pa.timestamp("us", tz="UTC"): "timestamp with time zone",
+}
+
+
+def duckdb_type(arrow_type: pa.DataType) -> str:
+    """Return the column type that holds every value of ``arrow_type``."""
+    if pa.types.is_decimal(arrow_type):
+        return f"decimal({arrow_type.precision}, {arrow_type.scale})"
+    return _TYPES[arrow_type]
+
+
+def schema_name(spec: TableSpec) -> str:
+    """Return the quoted schema of a source's raw tables."""
+    return quote(f"raw_{spec.source}")
+
+
+def raw_table(spec: TableSpec) -> str:
+    """Return the quoted name of a raw table."""
+    return f"{schema_name(spec)}.{quote(spec.name)}"
+
+
+def create_table(spec: TableSpec, columns: tuple[Column, ...]) -> str:
+    """Return the DDL of a raw table; no primary key, which would make every load dearer (measured)."""
+    defined = [f"{quote(column.name)} {duckdb_type(column.arrow_type)}" for column in columns]
+    return f"create table if not exists {raw_table(spec)} ({', '.join([*defined, *LOAD_COLUMNS])})"
+
+
+def apply_changes(spec: TableSpec, changes: tuple[SchemaChange, ...]) -> list[str]:
+    """Return the DDL of lossless moves. Renames go through a name nobody has, so that two columns can swap."""
+    table = raw_table(spec)
+    renames = [(change.before, change.after) for change in changes if change.kind == "rename" and change.before and change.after]
+    statements = [f"alter table {table} rename column {quote(old.name)} to {quote(f'_moving_{old.name}')}" for old, _ in renames]
+    statements += [f"alter table {table} rename column {quote(f'_moving_{old.name}')} to {quote(new.name)}" for old, new in renames]
+    for change in changes:
+        if change.after and change.kind == "add":
+            statements.append(f"alter table {table} add column if not exists {quote(change.after.name)} {duckdb_type(change.after.arrow_type)}")
+        elif change.after and change.kind == "widen":
+            statements.append(f"alter table {table} alter column {quote(change.after.name)} type {duckdb_type(change.after.arrow_type)}")
+    return statements
+
+
+def landed_view(load: StagedLoad) -> str:
+    """Return the SELECT of all landed rows with their position (``filename``, ``file_row_number``)."""
+    files = ", ".join("'" + file.path.replace("'", "''") + "'" for file in load.files)
+    columns = ", ".join(quote(column.name) for column in load.columns)
+    return f"select {columns}, filename, file_row_number from read_parquet([{files}], filename = true, file_row_number = true)"
+
+
+def accepted(load: StagedLoad) -> str:
+    """Return the SELECT of the rows that are to be loaded: not stepped aside, not in a day that stands unchanged."""
+    columns = ", ".join(f"landed.{quote(column.name)}" for column in load.columns)
+    join = " anti join excluded using (filename, file_row_number)" if any(file.excluded for file in load.files) else ""
+    where = f" where {day} not in (select day from skipped)" if (day := _skipping(load)) else ""
+    # A later chunk was read later: its version of a row wins.
+    latest = f" qualify row_number() over (partition by {key_list(load.spec)} order by filename desc, file_row_number desc) = 1"
+    return f"select {columns} from landed{join}{where}{latest if load.may_repeat_keys else ''}"
+
+
+def day_of(load: StagedLoad) -> str:
+    """Return the SQL of a row's day."""
+    if load.spec.partition is None:
+        raise ValueError(f"{load.spec.id} is not partitioned")
+    column = next(column for column in load.columns if column.name == load.spec.partition.column)
+    is_instant = pa.types.is_timestamp(column.arrow_type) and column.arrow_type.tz is not None
+    return day_expression(column.name, is_instant, load.time_zone)
+
+
+def _skipping(load: StagedLoad) -> str | None:
+    return day_of(load) if load.skipped_days else None
+
+
+def key_list(spec: TableSpec, prefix: str = "") -> str:
+    """Return the quoted key columns, each behind ``prefix``."""
+    return ", ".join(f"{prefix}{quote(name)}" for name in spec.key)
+
+
+def merge(load: StagedLoad) -> str:
+    """Return the MERGE by key; a row that is equal in every landed column is not touched."""
+    on = " and ".join(f"target.{quote(name)} = staged.{quote(name)}" for name in load.spec.key)
+    others = [column.name for column in load.columns if column.name not in load.spec.key]
+    stamped = [f"{quote(name)} = staged.{quote(name)}" for name in others] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
+    differs = " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in others) or "false"
+    return (
+        f"merge into {raw_table(load.spec)} as target using staged on {on} "
+        f"when matched and ({differs}) then update set {', '.join(stamped)} "
+        f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) returning merge_action"
+    )
+
+
+def insert(load: StagedLoad) -> str:
+    """Return the plain INSERT for tables without a key, and for tables that are still empty."""
+    columns = ", ".join(quote(column.name) for column in load.columns)
+    return f"insert into {raw_table(load.spec)} ({insert_columns(load)}) select {columns}, $load_id, $loaded_at from staged"
+
+
+def insert_columns(load: StagedLoad) -> str:
+    """Return the columns that a load fills."""
+    return ", ".join([*(quote(column.name) for column in load.columns), "_load_id", "_loaded_at"])
+
+
+def _staged_values(load: StagedLoad) -> str:
+    return ", ".join(f"staged.{quote(column.name)}" for column in load.columns)
+
+
+def delete_vanished(load: StagedLoad) -> str | None:
+    """Return the DELETE of rows in the load's scope that the source has no more; None where a load deletes nothing.
+
+    A row that stepped aside is still in the source, so its older version stays.
+    """
+    scope = _scope(load)
+    if scope is None:
+        return None
+    if not load.spec.key:
+        return f"delete from {raw_table(load.spec)} where {scope}"
+    match = " and ".join(f"landed.{quote(name)} = target.{quote(name)}" for name in load.spec.key)
+    return f"delete from {raw_table(load.spec)} as target where {scope} and not exists (select 1 from landed where {match})"
+
+
+def _scope(load: StagedLoad) -> str | None:
+    if load.spec.mode == "incremental":
+        return None
+    if load.spec.mode == "snapshot":
+        return "true"
+    if load.plan.window.is_null:
+        return f"{day_of(load)} is null"
+    return f"{day_of(load)} in (select day from changed)"

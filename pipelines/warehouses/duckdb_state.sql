@@ -1,0 +1,95 @@
+-- The truth: written only in the transaction of the load it tells about, readable by anybody with SQL.
+create schema if not exists daybreak;
+
+create table if not exists daybreak.warehouse (warehouse_id varchar not null, created_at timestamptz not null);
+
+-- One row per committed load, insert only. window_spec, counts, files and schema are JSON.
+create table if not exists daybreak.ledger (
+    load_id varchar not null,
+    source_name varchar not null,
+    table_name varchar not null,
+    mode varchar not null,
+    window_spec json not null,
+    rows_read bigint not null,
+    rows_inserted bigint not null,
+    rows_updated bigint not null,
+    rows_unchanged bigint not null,
+    rows_superseded bigint not null,
+    rows_quarantined bigint not null,
+    rows_deleted bigint not null,
+    total_rows bigint not null,
+    quarantined_open bigint not null,
+    chunks integer not null,
+    bytes bigint not null,
+    files json not null,
+    schema_version integer not null,
+    token bigint not null,
+    planned_at timestamptz not null,
+    data_as_of timestamptz not null,
+    committed_at timestamptz not null,
+    released_by varchar
+);
+
+-- Where each table stands, who may move it on (token), and what was observed of the source (JSON).
+create table if not exists daybreak.watermarks (
+    source_name varchar not null,
+    table_name varchar not null,
+    token bigint not null,
+    load_id varchar,
+    watermark json,
+    committed_at timestamptz
+);
+
+-- One row per committed day of a partitioned table; load_id changes when the day's content does.
+create table if not exists daybreak.windows (
+    source_name varchar not null,
+    table_name varchar not null,
+    day date,
+    row_count bigint not null,
+    digest varchar not null,
+    load_id varchar not null,
+    committed_at timestamptz not null
+);
+
+create table if not exists daybreak.schema_versions (
+    source_name varchar not null,
+    table_name varchar not null,
+    version integer not null,
+    state varchar not null, -- intended or done
+    table_schema json not null,
+    load_id varchar not null,
+    recorded_at timestamptz not null
+);
+
+create table if not exists daybreak.quarantine (
+    source_name varchar not null,
+    table_name varchar not null,
+    key varchar, -- JSON array of the key's values as text
+    column_name varchar not null,
+    reason varchar not null,
+    original varchar not null, -- JSON of the row as text, after masks
+    day date,
+    load_id varchar not null,
+    state varchar not null, -- open, fixed or replayed
+    quarantined_at timestamptz not null,
+    closed_at timestamptz
+);
+
+create table if not exists daybreak.parity (
+    source_name varchar not null,
+    table_name varchar not null,
+    bucket varchar not null,
+    source_rows bigint,
+    warehouse_rows bigint,
+    source_digest varchar,
+    warehouse_digest varchar,
+    checked_at timestamptz not null
+);
+
+create table if not exists daybreak.deliveries (
+    delivery varchar not null,
+    version varchar not null,
+    content_sha256 varchar not null,
+    data_as_of timestamptz,
+    published_at timestamptz not null
+);

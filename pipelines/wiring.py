@@ -1,0 +1,96 @@
+"""Puts an engine together from settings, and syncs the tables of a source on a few threads. No Dagster in here."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+
+from pipelines.errors import ConfigError, DaybreakError
+from pipelines.landing.store import Landing
+from pipelines.settings import Settings
+from pipelines.sources import open_source
+from pipelines.state.mirror import Mirror
+from pipelines.sync.context import Engine, Progress, ignore_progress
+from pipelines.sync.engine import sync_table
+from pipelines.sync.model import SourceSpec, TableResult, TableSpec
+from pipelines.sync.plan import DayRange
+from pipelines.warehouses import open_warehouse
+
+SOURCE_TRIES = 3  # a source that does not answer is asked again before its tables are held
+
+
+@dataclass(frozen=True)
+class SyncRequest:
+    """Which tables of a source to sync, and what to do while it goes on. ``days`` is for partitioned tables only."""
+
+    source: SourceSpec
+    tables: tuple[TableSpec, ...]
+    days: DayRange | None = None
+    progress: Progress = ignore_progress
+    run_id: str | None = None
+
+
+@lru_cache(maxsize=8)
+def open_mirror(state_url: str) -> Mirror:
+    """Return this process's mirror behind ``state_url``."""
+    return Mirror(state_url)
+
+
+@contextmanager
+def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
+    """Yield an engine with a source of its own, for one thread. Raises ``ConfigError`` if the source's URL is not set."""
+    from pipelines.gates.great_expectations import GreatExpectationsGate
+
+    url = settings.source_url(request.source)
+    with open_source(request.source.name, url, settings.max_snapshot_seconds) as source:
+        yield Engine(
+            source=source,
+            warehouse=open_warehouse(settings.warehouse_url, settings.lock_wait_seconds),
+            gate=GreatExpectationsGate(),
+            landing=Landing(settings.landing_folder),
+            mirror=open_mirror(settings.state_url),
+            mask_key=settings.mask_key,
+            time_zone=settings.time_zone,
+            chunk_rows=settings.chunk_rows,
+            chunk_bytes=settings.chunk_bytes,
+            max_windows=settings.max_windows_per_run,
+            clock=settings.now,
+            today=settings.local_today,
+            progress=request.progress,
+            run_id=request.run_id,
+        )
+
+
+def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableResult], None] | None = None) -> Sequence[TableResult]:
+    """Sync the request's tables, a few at a time, and return their results in the request's order.
+
+    A table that a source, a schema or a warehouse keeps from being synced is ``held`` with the error as its reason, and the
+    other tables go on. Raises ``ConfigError`` at once, and what is a defect of ours at the end.
+    """
+    workers = min(settings.parallel_tables, request.source.max_connections, len(request.tables)) or 1
+    with ThreadPoolExecutor(workers, thread_name_prefix=f"sync-{request.source.name}") as pool:
+        futures = [pool.submit(_sync_or_hold, settings, request, table) for table in request.tables]
+        results = []
+        for future in futures:
+            result = future.result()
+            results.append(result)
+            if each:
+                each(result)
+        return results
+
+
+def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec) -> TableResult:
+    days = request.days if table.mode == "partitioned" else None
+    for attempt in range(SOURCE_TRIES):
+        try:
+            with open_engine(settings, request) as engine:
+                return sync_table(engine, table, days)
+        except ConfigError:
+            raise
+        except DaybreakError as error:
+            if error.is_retryable and attempt + 1 < SOURCE_TRIES:
+                continue
+            open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id)
+            return TableResult(table.id, "held", held_reason=str(error))
+    raise AssertionError("the loop returns or raises")
