@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipelines.errors import ConfigError, DaybreakError
+from pipelines.errors import DaybreakError
 from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.sources import open_source
@@ -65,8 +65,8 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
 def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableResult], None] | None = None) -> Sequence[TableResult]:
     """Sync the request's tables, a few at a time, and return their results in the request's order.
 
-    A table that a source, a schema or a warehouse keeps from being synced is ``held`` with the error as its reason, and the
-    other tables go on. Raises ``ConfigError`` at once, and what is a defect of ours at the end.
+    A table that its source, its entry, a schema or the warehouse keeps from being synced is ``held`` with the error as its
+    reason, and the other tables go on. Raises only what is a defect of ours.
     """
     workers = min(settings.parallel_tables, request.source.max_connections, len(request.tables)) or 1
     with ThreadPoolExecutor(workers, thread_name_prefix=f"sync-{request.source.name}") as pool:
@@ -86,8 +86,6 @@ def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec) ->
         try:
             with open_engine(settings, request) as engine:
                 return sync_table(engine, table, days)
-        except ConfigError:
-            raise
         except DaybreakError as error:
             if error.is_retryable and attempt + 1 < SOURCE_TRIES:
                 continue

@@ -38,7 +38,9 @@ def convert_arguments(
     return converted, problems
 
 
-def _convert(rule: Rule, name: str, value: Any, types: Sequence[pa.DataType]) -> Any:
+def _convert(  # noqa: PLR0911 - one per argument
+    rule: Rule, name: str, value: object, types: Sequence[pa.DataType]
+) -> object:
     match name:
         case "min_value" | "max_value":
             return None if value is None else make_bound(value, rule.bounds or "number", types[0] if types else None)
@@ -71,8 +73,9 @@ def _range_problems(converted: Mapping[str, Any]) -> list[str]:
     return []
 
 
-def _value_set(value: Any, arrow_type: pa.DataType) -> list[Any]:
-    values, problems = [], []
+def _value_set(value: object, arrow_type: pa.DataType) -> list[object]:
+    values: list[object] = []
+    problems = []
     for item in _items(value):
         try:
             values.append(make_value(item, arrow_type))
@@ -83,7 +86,7 @@ def _value_set(value: Any, arrow_type: pa.DataType) -> list[Any]:
     return values
 
 
-def _items(value: Any) -> list[Any]:
+def _items(value: object) -> list[object]:
     if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
         raise ValueError(f"{value!r} is not a list")
     items = list(value)
@@ -94,7 +97,7 @@ def _items(value: Any) -> list[Any]:
     return items
 
 
-def _regex(value: Any) -> str:
+def _regex(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{value!r} is not a regular expression in quotes")
     if "[[:" in value:
@@ -107,15 +110,17 @@ def _regex(value: Any) -> str:
     return value
 
 
-def _strftime_format(value: Any) -> str:
+def _strftime_format(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not a strftime format in quotes")
     try:
-        datetime.strptime(datetime(2026, 1, 2, 3, 4, 5).strftime(value), value)  # noqa: DTZ001, DTZ007 - only the format
-    except (TypeError, ValueError) as problem:
+        datetime.strptime(datetime(2026, 1, 2, 3, 4, 5).strftime(value), value)
+    except ValueError as problem:
         raise ValueError(f"{value!r} is not a strftime format: {problem}") from None
-    return str(value)
+    return value
 
 
-def _choice(value: Any, choices: Sequence[str]) -> str:
+def _choice(value: object, choices: Sequence[str]) -> str:
     if value is None:
         return choices[0]
     if value not in choices:

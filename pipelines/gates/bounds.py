@@ -78,9 +78,10 @@ def make_value(value: object, arrow_type: pa.DataType) -> object:
     converted = _convert(value, plain)
     if pat.is_floating(plain):
         return converted
+    if pat.is_decimal(plain) and isinstance(converted, int):
+        converted = Decimal(converted)  # Arrow takes an int for a decimal only if it needs no rescaling
     try:
-        # Arrow takes an int for a decimal only if it needs no rescaling.
-        held: object = pa.scalar(Decimal(converted) if pat.is_decimal(plain) else converted, plain).as_py()  # type: ignore[arg-type]
+        held: object = pa.scalar(converted, plain).as_py()
     except (pa.ArrowException, OverflowError, ValueError):
         held = None
     if held != converted:
@@ -88,7 +89,7 @@ def make_value(value: object, arrow_type: pa.DataType) -> object:
     return held
 
 
-def _convert(value: object, plain: pa.DataType) -> object:
+def _convert(value: object, plain: pa.DataType) -> object:  # noqa: PLR0911 - one per kind
     wanted = f"{value!r} is {_a(type(value).__name__)} and the column is {plain}"
     match kind_of(plain):
         case "integer" | "decimal":

@@ -62,6 +62,8 @@ def _check(spec: TableSpec, expectation: Expectation, landed: Mapping[str, pa.Da
     problems = _declaration_problems(rule, expectation)
     names = find_columns(rule, expectation)
     column_problems = [problem for name in names for problem in _column_problems(spec, rule, name, landed)]
+    if len(set(names)) < len(names):
+        column_problems.append("names a column twice")
     if len(names) < len(rule.columns) and all(argument in expectation.arguments for argument in rule.columns):
         column_problems.append(f"`{'`, `'.join(rule.columns)}` must name columns of the table")
     if not column_problems and not _missing_arguments(rule, expectation):

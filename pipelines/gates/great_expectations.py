@@ -2,8 +2,9 @@
 
 Why GX's *metrics* and not its ``validate()``: the models around them turn every bound into a float (see ``bounds``),
 report at most 200 values, hand out one execution engine to all threads, and keep the last frame alive in it. The
-metrics are the same code one floor below. They answer with a mask, which is both the count and the row positions, for
-0.5 ms per call where ``validate()`` takes 20 (measured). A contract test compares the two wherever ``validate()`` is right.
+metrics are the same code one floor below. They answer with a mask, which is the count and the row positions at once,
+for 1.4 CPU ms per expectation and chunk where ``validate()`` takes 12, and 83 ms for three expectations on 100,000 rows
+where it takes 400 (measured). A contract test compares the two wherever ``validate()`` is right.
 Not here: which expectations there are (``rules``), what a failure leads to (``sync.engine``).
 """
 
@@ -14,7 +15,7 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
 
-# GX maps most types value by value through Python objects of about 100 bytes: a slice bounds that, at 0.5 ms a slice.
+# GX maps most types value by value through Python objects of about 100 bytes: a slice bounds that, at 1.4 ms a slice.
 _SLICE_ROWS = 65_536
 _SLICE_BYTES = 16 * 2**20
 _FRAME = "slice"
@@ -49,7 +50,7 @@ class GreatExpectationsGate:
     """
 
     scratch: Path | None = None
-    memory_bytes: int = field(default=512 * 2**20)
+    memory_bytes: int = 512 * 2**20
 
     def check_rows(self, spec: TableSpec, rows: pa.Table) -> Sequence[RowFinding]:
         """Evaluate the row expectations of ``spec`` on one chunk, in the catalog's order. See ``Gate.check_rows``.
@@ -118,13 +119,15 @@ def _make_masks(rule: Rule, arguments: Mapping[str, Any], table: pa.Table) -> "I
 def _make_series(values: "pa.Array | pa.ChunkedArray") -> "pd.Series[Any]":
     """Return a pandas column that holds exactly what Arrow holds: plain ``to_pandas()`` makes 2^53 and 2^53+1 equal.
 
-    Timestamps become pandas' own (as UTC, with their unit): GX compares those at once, and Arrow's value by value, which
-    is 5 CPU seconds per million rows instead of 0.02 (measured).
+    Timestamps become pandas' own (as UTC, with their unit): GX compares those at once, and Arrow's one by one, which
+    takes 5 CPU seconds per million rows instead of 0.07 (measured).
     """
     import pandas as pd
 
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
+    if pa.types.is_string_view(values.type):
+        values = values.cast(pa.large_string())  # Arrow cannot filter views
     if kind_of(values.type) in ("timestamp", "timestamptz"):
         values = values.cast(pa.timestamp(values.type.unit, "UTC"))
         return pd.Series(values.to_pandas())
@@ -142,8 +145,10 @@ class _GreatExpectations:
     def find_unexpected(
         self, engine: "PandasExecutionEngine", rule: Rule, arguments: Mapping[str, Any]
     ) -> "pd.Series[bool]":
-        """Return GX's mask of unexpected rows. One metric per graph: GX tells metrics apart by their arguments as JSON,
-        where two decimals can be one float."""
+        """Return GX's mask of unexpected rows, by their place in the frame.
+
+        One metric per graph: GX tells metrics apart by their arguments as JSON, where two decimals can be one float.
+        """
         _allow_groups(arguments)
         domain = {name: value for name, value in arguments.items() if name in _DOMAIN}
         values = {name: _as_instant(value) for name, value in arguments.items() if name not in _DOMAIN}
@@ -159,16 +164,16 @@ class _GreatExpectations:
         if mask.empty:
             return mask.astype(bool)  # GX gives an empty mask the column's own type
         # NULL = "unknown" comes from a pair with one NULL; on plain pandas, GX has it unexpected.
-        return mask.fillna(True).astype(bool)  # noqa: FBT003 - pandas' own signature
+        return mask.fillna(True).astype(bool)
 
 
-def _as_instant(value: Any) -> Any:
+def _as_instant(value: object) -> object:
     """Give a bound without time zone the one that ``_make_series`` gives its column."""
     return value.replace(tzinfo=UTC) if isinstance(value, datetime) and value.tzinfo is None else value
 
 
 def _allow_groups(arguments: Mapping[str, Any]) -> None:
-    """Keep pandas from warning that GX's ``contains`` does not return groups. Added per call: tests reset the filters."""
+    """Keep pandas from warning that a group is not returned. Added per call: whoever resets the filters drops it."""
     if any(re.compile(regex).groups for regex in (arguments.get("regex", ""), *arguments.get("regex_list", ()))):
         warnings.filterwarnings("ignore", "This pattern is interpreted as a regular expression", UserWarning)
 
@@ -183,7 +188,7 @@ def _load_gx() -> _GreatExpectations:
     """Import GX: 5 to 8 CPU seconds, so only when there is a row to judge."""
     os.environ["GX_ANALYTICS_ENABLED"] = "false"  # read while it is imported
     with _LOADING, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "module 'sre_constants' is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"module 'sre_(constants|parse)' is deprecated", DeprecationWarning)
         shows_warning = warnings.showwarning
         from great_expectations.execution_engine.pandas_execution_engine import PandasExecutionEngine
         from great_expectations.validator.metric_configuration import MetricConfiguration

@@ -18,8 +18,8 @@ def judge(
 ) -> tuple[Verdict, ...]:
     """Return one verdict per expectation of ``spec``, in the catalog's order.
 
-    ``row_findings`` are those of every chunk; none at all means that the load had no rows, which passes. ValueError if a
-    finding belongs to no expectation or a load expectation has none: a gate that nobody asked must not look passed.
+    ``row_findings`` are those of every chunk; none at all means that the load had no rows, which passes. ValueError
+    if a finding belongs to no expectation or a load expectation has none: a gate that nobody asked must not pass.
     """
     findings: Sequence[RowFinding | LoadFinding] = (*row_findings, *load_findings)
     strangers = [finding.expectation.label for finding in findings if finding.expectation not in spec.expectations]

@@ -86,8 +86,9 @@ def check_landed(
 ) -> tuple[LoadFinding, ...]:
     """Evaluate the load expectations of ``spec``; ``files`` are in the order of their chunks.
 
-    As in GX, NULLs are left out, and an aggregate over no value fails. Raises ``ConfigError`` for what cannot be
-    evaluated, ``LandingCorrupt`` for a file that cannot be read, ``PrerequisiteError`` when even the disk is too small.
+    As in GX, NULLs are left out, and an aggregate over no value fails. NaN is a value, equal to itself. Raises
+    ``ConfigError`` for what cannot be evaluated, ``LandingCorrupt`` for a file that cannot be read, and
+    ``PrerequisiteError`` when even the disk is too small.
     """
     try:
         with _open_landed(spec, files, scratch, memory_bytes) as landed:
@@ -121,6 +122,7 @@ def _open_landed(spec: TableSpec, files: Sequence[Path], scratch: Path | None, m
         settings: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{memory_bytes}B",
             "temp_directory": folder,
+            "threads": 2,  # each thread of a spilling query wants its own share of the memory
             "preserve_insertion_order": "false",
             "autoinstall_known_extensions": "false",  # a gate must not go to the network
         }
@@ -188,7 +190,7 @@ def _measure_groups(landed: _Landed, columns: Sequence[str], ignore_row_if: str 
     return {key: int(row.get(key, 0)) for key in ("distinct_values", "evaluated", "failed")}
 
 
-def _measure_value(landed: _Landed, name: str, columns: Sequence[str], total_rows: int) -> Any:
+def _measure_value(landed: _Landed, name: str, columns: Sequence[str], total_rows: int) -> object:
     match name:
         case "expect_table_row_count_to_equal" | "expect_table_row_count_to_be_between":
             return total_rows
@@ -222,7 +224,7 @@ def _check_set(
     return LoadFinding(expectation, passed, counts)
 
 
-def _is_between(value: Any, arguments: Mapping[str, Any]) -> bool:
+def _is_between(value: Any, arguments: Mapping[str, Any]) -> bool:  # noqa: ANN401 - whatever has an order
     """Compare as GX does: no value, and NaN, is in no range. A float is compared with the bound's float."""
     if value is None or value != value:  # noqa: PLR0124 - only NaN is unequal to itself
         return False
@@ -232,11 +234,11 @@ def _is_between(value: Any, arguments: Mapping[str, Any]) -> bool:
     return bool(is_above and is_below)
 
 
-def _as_float_beside(value: Any, bound: Any) -> Any:
+def _as_float_beside(value: object, bound: object) -> Any:  # noqa: ANN401 - as above
     return float(bound) if isinstance(value, float) and isinstance(bound, int | Decimal) else bound
 
 
-def _make_plain(value: Any) -> object:
+def _make_plain(value: object) -> object:
     """Return what a verdict can be written down with: decimals and times as text, and no number that is none."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)

@@ -272,6 +272,10 @@ class Mirror:
             values |= {"inputs": None}
         self.write(self._upsert(t.builds, values))
 
+    def record_standing(self, model: str) -> None:
+        """Note that a model was left alone because nothing above it changed: its last good build stands."""
+        self.write(sa.update(t.builds).where(t.builds.c.model == model).values(status="built", reason=None, noted_at=_now()))
+
     def record_delivery(self, delivery: str, **values: Any) -> None:  # noqa: ANN401 - the table's columns
         """Note how a delivery ended."""
         self.write(self._upsert(t.deliveries, {"delivery": delivery, **values}))

@@ -91,7 +91,20 @@ deliveries = sa.Table(
     sa.Column("version", sa.String, nullable=False),
     sa.Column("inputs", sa.String, nullable=False),
     sa.Column("data_as_of", sa.String),
-    sa.Column("published_at", sa.String, nullable=False),
-    sa.Column("status", sa.String, nullable=False),  # published, unchanged, kept or none
+    sa.Column("published_at", sa.String),
+    sa.Column("status", sa.String, nullable=False),  # published, unchanged, kept (the last good one) or none (there never was one)
+    sa.Column("stale_since", sa.String),
     sa.Column("reason", sa.Text),
+)
+
+# What a run did to each table, for the report and for what `daybreak run` prints. One row per run and table.
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("run_id", sa.String, primary_key=True),
+    sa.Column("table_id", sa.String, primary_key=True),
+    sa.Column("outcome", sa.String, nullable=False),
+    sa.Column("numbers", sa.JSON, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("noted_at", sa.String, nullable=False),
 )

@@ -1,0 +1,162 @@
+"""What the command line prints: progress while people wait, and tables of what came of it. Nothing is decided here."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from pipelines.progress import Happening, listening
+from pipelines.settings import Settings
+from pipelines.sync.model import TableResult
+
+STYLES = {"committed": "green", "unchanged": "dim", "held": "bold red", "not run": "dim", "built": "green", "left_out": "bold yellow", "failed": "bold red"}
+
+
+class _Board:
+    """The lines of what is being done now, by subject; what is over drops out and is counted."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, str] = {}
+        self._over = 0
+        self._lock = threading.Lock()
+
+    def note(self, happening: Happening) -> None:
+        with self._lock:
+            if happening.is_over:
+                self._lines.pop(happening.subject, None)
+                self._over += 1
+            else:
+                rows = f" {happening.rows:,} rows" if happening.rows else ""
+                self._lines.pop(happening.subject, None)
+                self._lines[happening.subject] = f"{happening.phase:<8} {happening.subject}{rows}"
+
+    def __rich__(self) -> Text:
+        with self._lock:
+            return Text("\n".join(list(self._lines.values())[-6:]) or "starting …", style="cyan")
+
+
+@contextmanager
+def watching(*, is_quiet: bool) -> Iterator[None]:
+    """Show what goes on during the block, if anybody looks at a terminal."""
+    console = Console(stderr=True)
+    if is_quiet or not console.is_terminal:
+        yield
+        return
+    board = _Board()
+    with listening(board.note), Live(board, console=console, refresh_per_second=8, transient=True):
+        yield
+
+
+@contextmanager
+def spinning(what: str) -> Iterator[None]:
+    """Show a spinner while something takes longer than a blink."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        console.print(f"{what} …")
+        yield
+        return
+    with console.status(f"{what} …"):
+        yield
+
+
+def show_results(results: Sequence[TableResult]) -> None:
+    """Print what a sync did to each table."""
+    from pipelines.state.results import sum_counts
+
+    _show_tables([{"table": r.table, "outcome": r.outcome, **sum_counts(r).__dict__, "note": r.held_reason or r.note} for r in results])
+
+
+def _show_tables(rows: Sequence[Mapping[str, Any]]) -> None:
+    table = _make_table("table", "outcome", "read", "inserted", "updated", "unchanged", "deleted", "quarantined", right=6)
+    for row in rows:
+        numbers = (f"{row[name]:,}" for name in ("read", "inserted", "updated", "unchanged", "deleted", "quarantined"))
+        table.add_row(row["table"], Text(row["outcome"], style=STYLES.get(row["outcome"], "")), *numbers)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["note"] and (row["outcome"] == "held" or row["unchanged"]):
+            console.print(Text(f"  {row['table']}: {row['note']}", style="red" if row["outcome"] == "held" else "dim"))
+
+
+def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
+    """Print the morning report: what was read, loaded, quarantined, tested and published, and where to look."""
+    from pipelines.delivery.morning_data import dashboard_file
+    from pipelines.delivery.read_copy import read_copy_file
+
+    _show_tables(report["tables"])
+    console = Console()
+    models = [model for model in report["models"]]
+    built = [model for model in models if model["built_at"] and model["built_at"] >= report["started_at"]]
+    standing = sum(model["status"] == "built" for model in models) - sum(model["status"] == "built" for model in built)
+    passed, failed = sum(m["tests_passed"] for m in built), sum(m["tests_failed"] for m in built)
+    console.print(f"Models: {len(built)} built, {standing} left alone as nothing above them changed; tests: {passed} passed, {failed} not.")
+    for model in models:
+        if model["status"] != "built":
+            console.print(Text(f"  {model['model']} {model['status'].replace('_', ' ')}: {model['reason']}", style="yellow"))
+    for item in report["deliveries"]:
+        console.print(f"{item['delivery']}: {item['status']}{', data as of ' + item['data_as_of'] if item['data_as_of'] else ''}", highlight=False)
+    console.print(f"\nDashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
+    console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
+    console.print("Lineage     make ui", highlight=False)
+    for problem in report["problems"]:
+        console.print(Text(problem, style="bold red"))
+
+
+def status_rows(settings: Settings) -> list[dict[str, Any]]:
+    """Return what is known of each table of the catalog, from the mirror alone."""
+    from pipelines.wiring import open_mirror
+
+    mirror = open_mirror(settings.state_url)
+    rows = []
+    for table in (table for source in settings.sources() for table in source.tables):
+        found = mirror.status(table.id)
+        rows.append(
+            {
+                "table": table.id,
+                "mode": table.mode,
+                "load_id": found.load_id,
+                "committed_at": found.committed_at,
+                "data_as_of": found.data_as_of,
+                "rows": found.total_rows,
+                "watermark": found.watermark.value if found.watermark else None,
+                "quarantined": found.quarantined_open,
+                "held": found.held_reason,
+            }
+        )
+    return rows
+
+
+def show_status(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print the state of each table."""
+    table = _make_table("table", "last load", "data as of", "watermark", "rows", "quarantined", right=2)
+    for row in rows:
+        name = Text(row["table"], style="bold red" if row["held"] else "")
+        instants = (f"{row[key]:%Y-%m-%d %H:%M:%S}" if row[key] else "never" for key in ("committed_at", "data_as_of"))
+        table.add_row(name, *instants, row["watermark"] or "", f"{row['rows'] or 0:,}", f"{row['quarantined']:,}")
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["held"]:
+            console.print(Text(f"  {row['table']} is held: {row['held']}", style="red"))
+
+
+def show_shop_day(today: str, counts: Mapping[str, Mapping[str, int]]) -> None:
+    """Print what changed in the shop."""
+    table = _make_table("table", *counts, right=len(counts))
+    for name in counts["inserted"]:
+        table.add_row(name, *(f"{counts[kind].get(name, 0):,}" for kind in counts))
+    console = Console()
+    console.print(table)
+    console.print(f"It is {today} in the shop. See what a run makes of it: daybreak run")
+
+
+def _make_table(*columns: str, right: int) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for position, column in enumerate(columns):
+        table.add_column(column.replace("_", " "), justify="right" if position >= len(columns) - right else "left", no_wrap=position == 0)
+    return table

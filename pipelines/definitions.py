@@ -1,0 +1,62 @@
+"""What Dagster loads: one explicit list of assets, checks, jobs, schedules and sensors. No secret is read in here."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import dagster as dg
+
+from pipelines.assets.delivery import DASHBOARD_KEY, make_dashboards, make_report_asset
+from pipelines.assets.ingestion import make_ingestion, raw_key
+from pipelines.assets.manifest import load_manifest
+from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets
+from pipelines.jobs import make_jobs
+from pipelines.partitions import make_daily_partitions
+from pipelines.schedules import make_schedules
+from pipelines.settings import Settings, load_settings
+from sensors import make_sensors
+
+
+def build_defs(*, settings: Settings) -> dg.Definitions:
+    """Put the project together from ``settings``; raises ``ConfigError`` with every problem of the catalog."""
+    sources = settings.sources()
+    manifest = load_manifest(settings)
+    owner = next((source.owner for source in sources if source.owner), "data-platform@example.com")
+    ingestion = make_ingestion(sources, make_daily_partitions(settings, sources), _describe_sources(manifest))
+    dbt = make_dbt_assets(manifest)
+    model_keys = {spec.metadata[UNIQUE_ID]: spec.key for spec in dbt.specs}
+    raw_keys = [raw_key(table) for source in sources for table in source.tables]
+    return dg.Definitions(
+        assets=[
+            *ingestion,
+            dbt,
+            make_dashboards(manifest, model_keys, owner),
+            make_report_asset([*raw_keys, *model_keys.values(), DASHBOARD_KEY], owner),
+        ],
+        jobs=make_jobs([source.name for source in sources]),
+        schedules=make_schedules(settings.time_zone),
+        sensors=make_sensors(sources),
+        executor=_make_executor(settings.environment),
+    )
+
+
+def _describe_sources(manifest: Mapping[str, Any]) -> Mapping[dg.AssetKey, str]:
+    """Return what dbt's source files say of the raw tables, so that it is written once."""
+    described = {}
+    for source in manifest["sources"].values():
+        key: Sequence[str] | None = source["config"].get("meta", {}).get("dagster", {}).get("asset_key")
+        if key and source["description"]:
+            described[dg.AssetKey(list(key))] = source["description"]
+    return described
+
+
+def _make_executor(environment: Mapping[str, str]) -> dg.ExecutorDefinition:
+    """Return the executor by DAYBREAK_EXECUTOR: in one process unless asked otherwise, as a spawned step costs 5 CPU seconds."""
+    match environment.get("DAYBREAK_EXECUTOR", "in_process"):
+        case "multiprocess":
+            return dg.multiprocess_executor
+        case _:
+            return dg.in_process_executor
+
+
+defs = build_defs(settings=load_settings(os.environ))

@@ -1,0 +1,218 @@
+"""Fills the morning page from the mirror and the read copy, and publishes it, or keeps the last good one and says why.
+
+The page is replaced only if every mart under it was built from this morning's data (or stands, unchanged) and passed its tests.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from pipelines.delivery.banner import StaleBanner, empty_page, with_stale_banner
+from pipelines.delivery.page import ModelHealth, MorningPage, TableHealth
+from pipelines.delivery.publish import publish, read_published
+from pipelines.delivery.read_copy import read_copy_file
+from pipelines.settings import Settings
+from pipelines.state.mirror import Mirror
+from pipelines.warehouses import duckdb_file
+
+if TYPE_CHECKING:
+    import duckdb
+    import pyarrow as pa
+
+MORNING = "morning"
+TITLE = "Morning"
+CURRENCY = "EUR"  # the marts convert every order into it
+KEPT_VERSIONS = 14
+QUERIES = Path(__file__).parent / "queries"
+
+
+@dataclass(frozen=True)
+class MorningInputs:
+    """What the page shows: dbt models by unique id, and the raw tables (``raw_<source>.<table>``) under them."""
+
+    models: tuple[str, ...]
+    raw_tables: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Delivered:
+    """How a delivery ended: published, unchanged, kept (the last good version, with a banner) or none (there never was one)."""
+
+    status: str
+    path: Path
+    version: str
+    data_as_of: datetime | None
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def told(self) -> str:
+        """One line for the log."""
+        return f"{self.path.name}: {self.status}{' because ' + '; '.join(self.reasons) if self.reasons else ''}"
+
+
+def dashboard_file(settings: Settings) -> Path:
+    """Return where the morning dashboard is published."""
+    return settings.home / "dashboards" / f"{MORNING}.html"
+
+
+def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) -> Delivered:
+    """Publish the page if it may be, else put a banner on the last good one. The mirror remembers which."""
+    target, before = dashboard_file(settings), mirror.deliveries().get(f"dashboards/{MORNING}", {})
+    reasons = _reasons_to_keep(mirror, shown)
+    if reasons:
+        return _keep(settings, mirror, before, reasons)
+    as_of = _data_as_of(mirror, shown)
+    tables, models = _table_health(settings, mirror), _model_health(mirror)
+    inputs = _digest(settings, mirror, shown, (tables, models, as_of))
+    if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
+        mirror.record_delivery(f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
+        return Delivered("unchanged", target, before["version"], _instant(before["data_as_of"]))
+    page = _make_page(settings, (tables, models, as_of))
+    from pipelines.delivery.morning import render_morning
+
+    content = render_morning(page)
+    published = publish(target, content, keep_versions=KEPT_VERSIONS)
+    version = published.version_path.stem if published.version_path else before.get("version", MORNING)
+    _note(mirror, "published", inputs=inputs, version=version, data_as_of=as_of and as_of.isoformat(), published_at=datetime.now(UTC).isoformat())
+    return Delivered("published", target, version, as_of)
+
+
+def _reasons_to_keep(mirror: Mirror, shown: MorningInputs) -> tuple[str, ...]:
+    builds = mirror.builds()
+    reasons = []
+    for model in shown.models:
+        build = builds.get(model)
+        if build is None or build["status"] != "built":
+            why = build["reason"] if build else "it was never built"
+            reasons.append(f"{model.rpartition('.')[2]}: {why}")
+    return tuple(reasons)
+
+
+def _keep(settings: Settings, mirror: Mirror, before: Mapping[str, Any], reasons: tuple[str, ...]) -> Delivered:
+    target, page = dashboard_file(settings), read_published(dashboard_file(settings))
+    since = _instant(before.get("stale_since")) or datetime.now(UTC)
+    banner = StaleBanner(since, reasons)
+    content = with_stale_banner(page, banner) if page else empty_page(banner, title=TITLE, time_zone=settings.time_zone)
+    publish(target, content, keep_versions=KEPT_VERSIONS)
+    status = "kept" if before.get("published_at") else "none"
+    known = _known(before) if before else {"inputs": "", "version": "none"}
+    _note(mirror, **{**known, "status": status, "stale_since": since.isoformat(), "reason": "; ".join(reasons)})
+    return Delivered(status, target, known["version"], _instant(before.get("data_as_of")), reasons)
+
+
+def _note(mirror: Mirror, status: str, **values: Any) -> None:  # noqa: ANN401 - the columns of the mirror's table
+    mirror.record_delivery(f"dashboards/{MORNING}", **{"stale_since": None, "reason": None, **values, "status": status})
+
+
+def _known(before: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in before.items() if name != "delivery"}
+
+
+def _digest(settings: Settings, mirror: Mirror, shown: MorningInputs, health: tuple[Any, ...]) -> str:
+    """Hash what the page would say. The hour of ``data as of`` is left out: a second look the same day is no news."""
+    tables, models, as_of = health
+    builds = mirror.builds()
+    day = as_of.astimezone(ZoneInfo(settings.time_zone)).date() if as_of else None
+    content = [
+        [builds[model]["inputs"] for model in shown.models],
+        [{**table.__dict__, "data_as_of": None} for table in tables],
+        [model.__dict__ for model in models],
+        [day, settings.time_zone, settings.local_today()],
+    ]
+    return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _data_as_of(mirror: Mirror, shown: MorningInputs) -> datetime | None:
+    """Return the oldest of the times at which the tables under the page were equal to their source."""
+    instants = [mirror.status(table.removeprefix("raw_")).data_as_of for table in shown.raw_tables]
+    known = [instant for instant in instants if instant]
+    return min(known) if known and len(known) == len(instants) else None
+
+
+def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]:
+    health = []
+    for table in (table for source in settings.sources() for table in source.tables):
+        status, verdicts = mirror.status(table.id), mirror.last_verdicts(table.id)
+        entries = mirror.last_entries(table.id)
+        counts = entries[0]["counts"] if entries else {"read": 0, "inserted": 0, "updated": 0, "quarantined": 0}
+        health.append(
+            TableHealth(
+                table=table.id,
+                data_as_of=status.data_as_of,
+                rows_read=counts["read"],
+                rows_loaded=counts["inserted"] + counts["updated"],
+                rows_quarantined=counts["quarantined"],
+                quarantined_open=status.quarantined_open,
+                checks_passed=sum(verdict.passed for verdict in verdicts),
+                checks_failed=sum(not verdict.passed for verdict in verdicts),
+                held_reason=status.held_reason,
+            )
+        )
+    return tuple(health)
+
+
+def _model_health(mirror: Mirror) -> tuple[ModelHealth, ...]:
+    health = []
+    for model, build in sorted(mirror.builds().items()):
+        name = model.rpartition(".")[2]
+        if name.startswith("stg_") or not model.startswith("model."):
+            continue
+        verdicts = mirror.last_verdicts(model)
+        is_left_out = build["status"] != "built"
+        health.append(
+            ModelHealth(
+                model=name,
+                built_at=_instant(build["built_at"]),
+                tests_passed=sum(verdict.passed for verdict in verdicts),
+                tests_failed=sum(not verdict.passed for verdict in verdicts),
+                left_out_reason=(build["reason"] or build["status"]) if is_left_out else None,
+            )
+        )
+    return tuple(health)
+
+
+def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
+    tables, models, as_of = health
+    with _open_marts(settings) as connection:
+        return MorningPage(
+            title=TITLE,
+            published_at=datetime.now(UTC) if settings.today is None else settings.now(),
+            data_as_of=as_of,
+            time_zone=settings.time_zone,
+            tables=tables,
+            models=models,
+            daily_revenue=_query(connection, "daily_revenue"),
+            daily_funnel=_query(connection, "daily_funnel"),
+            orders_by_status=_query(connection, "orders_by_status"),
+            top_countries=_query(connection, "top_countries"),
+            currency=CURRENCY,
+        )
+
+
+@contextmanager
+def _open_marts(settings: Settings) -> "Iterator[duckdb.DuckDBPyConnection]":
+    """Open what people see: the read copy, or the warehouse itself where no copy is kept."""
+    import duckdb
+
+    if settings.read_copy and read_copy_file(settings).exists():
+        with duckdb.connect(str(read_copy_file(settings)), read_only=True) as connection:
+            yield connection
+        return
+    from pipelines.warehouses.duckdb_tables import open_reader
+
+    with open_reader(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds) as connection:
+        yield connection
+
+
+def _query(connection: "duckdb.DuckDBPyConnection", name: str) -> "pa.Table":
+    return connection.execute((QUERIES / f"{name}.sql").read_text(encoding="utf-8")).to_arrow_table()
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None

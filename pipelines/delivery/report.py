@@ -1,0 +1,93 @@
+"""The morning report: what a run read, loaded, quarantined, tested and published, and what it kept back. JSON for machines."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pipelines.delivery.publish import publish
+from pipelines.settings import Settings
+from pipelines.state.mirror import Mirror
+from pipelines.state.results import results_of
+
+KEPT_REPORTS = 90
+
+
+@dataclass(frozen=True)
+class MorningReport:
+    """What happened, in numbers. ``problems`` is empty exactly if the run may look green."""
+
+    run_id: str
+    started_at: str
+    written_at: str
+    tables: Sequence[Mapping[str, Any]]
+    models: Sequence[Mapping[str, Any]]
+    deliveries: Sequence[Mapping[str, Any]]
+    problems: Sequence[str]
+
+    def as_markdown(self) -> str:
+        """Render for the Dagster UI."""
+        lines = ["| table | outcome | read | loaded | quarantined | data as of |", "|---|---|---:|---:|---:|---|"]
+        lines += [f"| {t['table']} | {t['outcome']} | {t['read']} | {t['loaded']} | {t['quarantined']} | {t['data_as_of']} |" for t in self.tables]
+        built = [f"{model['model']}: {model['status']}" for model in self.models]
+        return "\n".join([*lines, "", f"Models: {'; '.join(built)}", "", *[f"- **{problem}**" for problem in self.problems]])
+
+
+def make_report(settings: Settings, mirror: Mirror, run_id: str, started_at: datetime) -> MorningReport:
+    """Gather the report of a run from the mirror; tables that the run did not touch are told from their standing state."""
+    results = results_of(mirror, run_id)
+    tables = [_table(mirror, table.id, results.get(table.id)) for source in settings.sources() for table in source.tables]
+    models = [_model(mirror, model, build) for model, build in sorted(mirror.builds().items())]
+    deliveries = [
+        {"delivery": name, "status": item["status"], "data_as_of": item["data_as_of"], "reason": item["reason"]}
+        for name, item in sorted(mirror.deliveries().items())
+    ]
+    problems = [f"{table['table']} is held: {table['held']}" for table in tables if table["held"]]
+    problems += [f"{model['model']} is {model['status'].replace('_', ' ')}: {model['reason']}" for model in models if model["status"] != "built"]
+    problems += [f"{item['delivery']} was not published: {item['reason']}" for item in deliveries if item["status"] in ("kept", "none")]
+    written_at = datetime.now(UTC).isoformat(timespec="seconds")
+    return MorningReport(run_id, started_at.astimezone(UTC).isoformat(timespec="microseconds"), written_at, tables, models, deliveries, problems)
+
+
+def write_report(settings: Settings, report: MorningReport) -> Path:
+    """Publish the report as ``reports/morning.json``, with the earlier ones beside it."""
+    return publish(settings.home / "reports" / "morning.json", json.dumps(asdict(report), indent=1, default=str), keep_versions=KEPT_REPORTS).path
+
+
+def read_report(settings: Settings, run_id: str) -> Mapping[str, Any] | None:
+    """Return the published report if it is the run's."""
+    file = settings.home / "reports" / "morning.json"
+    report: Mapping[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
+    return report if report.get("run_id") == run_id else None
+
+
+def _table(mirror: Mirror, table_id: str, result: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    status = mirror.status(table_id)
+    numbers = result["numbers"] if result else {}
+    return {
+        "table": table_id,
+        "outcome": result["outcome"] if result else "not run",
+        "read": numbers.get("read", 0),
+        "loaded": numbers.get("inserted", 0) + numbers.get("updated", 0),
+        **{name: numbers.get(name, 0) for name in ("inserted", "updated", "unchanged", "superseded", "quarantined", "deleted")},
+        "total_rows": status.total_rows,
+        "quarantined_open": status.quarantined_open,
+        "data_as_of": status.data_as_of.isoformat(timespec="seconds") if status.data_as_of else None,
+        "note": result["note"] if result else "",
+        "held": status.held_reason,
+    }
+
+
+def _model(mirror: Mirror, model: str, build: Mapping[str, Any]) -> Mapping[str, Any]:
+    verdicts = mirror.last_verdicts(model)
+    return {
+        "model": model.rpartition(".")[2],
+        "status": build["status"],
+        "reason": build["reason"],
+        "built_at": build["built_at"],
+        "noted_at": build["noted_at"],
+        "tests_passed": sum(verdict.passed for verdict in verdicts),
+        "tests_failed": sum(not verdict.passed for verdict in verdicts),
+    }

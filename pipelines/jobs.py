@@ -1,0 +1,25 @@
+"""The jobs that people and schedules start by name. What is in them follows from the assets."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+if TYPE_CHECKING:  # dagster gives the class no public name
+    from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+
+MORNING_REFRESH = "morning_refresh"
+SYNC_TABLES = "sync_tables"
+
+
+def make_jobs(sources: Sequence[str]) -> "list[UnresolvedAssetJobDefinition]":
+    """Return the morning's job (everything), and the one that sensors start for some tables and what is on them."""
+    raw = dg.AssetSelection.groups(*[f"raw_{source}" for source in sources])
+    return [
+        dg.define_asset_job(MORNING_REFRESH, dg.AssetSelection.all(), description="Sync every source, build what changed, publish what passed."),
+        dg.define_asset_job(
+            SYNC_TABLES,
+            raw | raw.downstream(),
+            description="Sync some tables and rebuild what is on them; started by sensors with a selection.",
+        ),
+    ]

@@ -1,0 +1,73 @@
+"""Runs the morning through Dagster in this process, so that `daybreak run` and the UI share one history."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.settings import Settings
+
+# Dagster obeys nothing but this file about telemetry. Retries are for crashes: a run that failed on data fails again.
+INSTANCE_CONFIG = """\
+telemetry: {enabled: false}
+nux: {enabled: false}
+run_monitoring: {enabled: true, start_timeout_seconds: 180, max_resume_run_attempts: 0}
+run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
+concurrency:
+  pools: {granularity: op, default_limit: 1}
+"""
+
+
+@dataclass(frozen=True)
+class RunOutcome:
+    """How a run ended. ``report`` is the morning report if the run came as far as writing one."""
+
+    run_id: str
+    is_green: bool
+    report: Mapping[str, Any] | None
+    failure: str | None
+
+
+def prepare_instance(settings: Settings) -> Path:
+    """Make the Dagster home of this project and point the environment at it; return the folder."""
+    folder = Path(settings.environment.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "dagster.yaml").exists():
+        (folder / "dagster.yaml").write_text(INSTANCE_CONFIG, encoding="utf-8")
+    os.environ["DAGSTER_HOME"] = str(folder)
+    os.environ["DAYBREAK_HOME"] = str(settings.home)
+    return folder
+
+
+def run_morning(settings: Settings) -> RunOutcome:
+    """Run ``morning_refresh`` to its end. Raises ``ConfigError`` before anything starts if the catalog is wrong."""
+    prepare_instance(settings)
+    settings.sources()
+    import dagster as dg
+
+    from pipelines.delivery.report import read_report
+
+    quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
+    with (
+        dg.DagsterInstance.get() as instance,
+        dg.execute_job(dg.reconstructable(morning_job), instance=instance, run_config=quiet, tags={"daybreak/started_by": "cli"}) as result,
+    ):
+        failures = [_explain(event) for event in result.all_events if event.is_step_failure]
+        return RunOutcome(result.run_id, result.success, read_report(settings, result.run_id), failures[0] if failures else None)
+
+
+def _explain(event: Any) -> str:  # noqa: ANN401 - dagster's DagsterEvent
+    """Return why a step failed: the innermost cause, which is the one that says something."""
+    error = event.event_specific_data.error
+    while error and error.cause:
+        error = error.cause
+    return f"step {event.step_key}: {error.message.strip() if error else event.message}"
+
+
+def morning_job() -> Any:  # noqa: ANN401 - dagster's JobDefinition, which is not imported up here
+    """Return the job as a module-level function, so that a multiprocess executor can find it again."""
+    from pipelines.definitions import defs
+    from pipelines.jobs import MORNING_REFRESH
+
+    return defs.resolve_job_def(MORNING_REFRESH)

@@ -1,0 +1,13 @@
+"""What starts a run when something changed: one file per sensor, a pure decision function and a thin tick."""
+
+from collections.abc import Sequence
+
+import dagster as dg
+
+from pipelines.sync.model import SourceSpec
+from sensors.source_changes import make_source_changes
+
+
+def make_sensors(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinition]:
+    """Return every sensor of the project."""
+    return [make_source_changes(source) for source in sources]
