@@ -50,6 +50,7 @@ def run(as_json: AsJson = False) -> None:
 
     with explaining():
         settings = load_settings()
+        _require_a_source(settings)
         with watching(is_quiet=as_json):
             outcome = run_morning(settings)
     report = outcome.report
@@ -64,6 +65,17 @@ def run(as_json: AsJson = False) -> None:
         raise typer.Exit(HELD)
     if not outcome.is_green:
         raise typer.Exit(FAILED)
+
+
+def _require_a_source(settings: Settings) -> None:
+    """Say at once what is missing if no source can be read; one that is missing of several is held by the run."""
+    missing = [source for source in settings.sources() if not settings.environment.get(source.url_env)]
+    if len(missing) == len(settings.sources()):
+        raise ConfigError(
+            [f"Source `{source.name}`: {source.url_env} is not set." for source in missing],
+            safe="Nothing was read or written.",
+            remedy="Set it to your database (postgresql://user:password@host:5432/database), or try the simulated shop: daybreak shop start",
+        )
 
 
 @app.command()

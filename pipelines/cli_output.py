@@ -17,6 +17,15 @@ from pipelines.sync.model import TableResult
 STYLES = {"committed": "green", "unchanged": "dim", "held": "bold red", "not run": "dim", "built": "green", "left_out": "bold yellow", "failed": "bold red"}
 
 
+# Text that goes to a file or a pipe is not cut to a terminal's 80 columns.
+PIPE_WIDTH = 160
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PIPE_WIDTH)
+
+
 class _Board:
     """The lines of what is being done now, by subject; what is over drops out and is counted."""
 
@@ -76,11 +85,14 @@ def _show_tables(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         numbers = (f"{row[name]:,}" for name in ("read", "inserted", "updated", "unchanged", "deleted", "quarantined"))
         table.add_row(row["table"], Text(row["outcome"], style=STYLES.get(row["outcome"], "")), *numbers)
-    console = Console()
+    console = _console()
     console.print(table)
+    notes: dict[tuple[bool, str], list[str]] = {}
     for row in rows:
         if row["note"] and (row["outcome"] == "held" or row["unchanged"]):
-            console.print(Text(f"  {row['table']}: {row['note']}", style="red" if row["outcome"] == "held" else "dim"))
+            notes.setdefault((row["outcome"] == "held", row["note"]), []).append(row["table"])
+    for (is_held, note), names in notes.items():
+        console.print(Text(f"{', '.join(names)}: {note}", style="red" if is_held else "dim"), soft_wrap=True)
 
 
 def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
@@ -89,22 +101,19 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     from pipelines.delivery.read_copy import read_copy_file
 
     _show_tables(report["tables"])
-    console = Console()
-    models = [model for model in report["models"]]
+    console = _console()
+    models = report["models"]
     built = [model for model in models if model["built_at"] and model["built_at"] >= report["started_at"]]
     standing = sum(model["status"] == "built" for model in models) - sum(model["status"] == "built" for model in built)
     passed, failed = sum(m["tests_passed"] for m in built), sum(m["tests_failed"] for m in built)
-    console.print(f"Models: {len(built)} built, {standing} left alone as nothing above them changed; tests: {passed} passed, {failed} not.")
-    for model in models:
-        if model["status"] != "built":
-            console.print(Text(f"  {model['model']} {model['status'].replace('_', ' ')}: {model['reason']}", style="yellow"))
+    console.print(f"Models: {len(built)} built, {standing} left alone as nothing above them changed; tests: {passed} passed, {failed} failed.", highlight=False)
     for item in report["deliveries"]:
         console.print(f"{item['delivery']}: {item['status']}{', data as of ' + item['data_as_of'] if item['data_as_of'] else ''}", highlight=False)
     console.print(f"\nDashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
     console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
     console.print("Lineage     make ui", highlight=False)
     for problem in report["problems"]:
-        console.print(Text(problem, style="bold red"))
+        console.print(Text(f"\n{problem}", style="bold red"), soft_wrap=True)
 
 
 def status_rows(settings: Settings) -> list[dict[str, Any]]:
@@ -138,11 +147,11 @@ def show_status(rows: Sequence[Mapping[str, Any]]) -> None:
         name = Text(row["table"], style="bold red" if row["held"] else "")
         instants = (f"{row[key]:%Y-%m-%d %H:%M:%S}" if row[key] else "never" for key in ("committed_at", "data_as_of"))
         table.add_row(name, *instants, row["watermark"] or "", f"{row['rows'] or 0:,}", f"{row['quarantined']:,}")
-    console = Console()
+    console = _console()
     console.print(table)
     for row in rows:
         if row["held"]:
-            console.print(Text(f"  {row['table']} is held: {row['held']}", style="red"))
+            console.print(Text(f"{row['table']} is held: {row['held']}", style="red"), soft_wrap=True)
 
 
 def show_shop_day(today: str, counts: Mapping[str, Mapping[str, int]]) -> None:
@@ -150,7 +159,7 @@ def show_shop_day(today: str, counts: Mapping[str, Mapping[str, int]]) -> None:
     table = _make_table("table", *counts, right=len(counts))
     for name in counts["inserted"]:
         table.add_row(name, *(f"{counts[kind].get(name, 0):,}" for kind in counts))
-    console = Console()
+    console = _console()
     console.print(table)
     console.print(f"It is {today} in the shop. See what a run makes of it: daybreak run")
 

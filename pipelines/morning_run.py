@@ -1,7 +1,9 @@
 """Runs the morning through Dagster in this process, so that `daybreak run` and the UI share one history."""
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,11 +52,28 @@ def run_morning(settings: Settings) -> RunOutcome:
 
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with (
+        _stdout_in(settings.home / "logs" / "run.log"),
         dg.DagsterInstance.get() as instance,
         dg.execute_job(dg.reconstructable(morning_job), instance=instance, run_config=quiet, tags={"daybreak/started_by": "cli"}) as result,
     ):
         failures = [_explain(event) for event in result.all_events if event.is_step_failure]
         return RunOutcome(result.run_id, result.success, read_report(settings, result.run_id), failures[0] if failures else None)
+
+
+@contextmanager
+def _stdout_in(file: Path) -> Iterator[None]:
+    """Send what dbt and the steps print to a file: the descriptor itself, as steps are captured below Python's level."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    with file.open("wb") as log:
+        os.dup2(log.fileno(), 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
 
 
 def _explain(event: Any) -> str:  # noqa: ANN401 - dagster's DagsterEvent

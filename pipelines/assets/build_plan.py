@@ -9,6 +9,7 @@ import json
 from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from functools import cache
+from graphlib import TopologicalSorter
 from typing import Any
 
 BUILT_TYPES = ("model", "seed", "snapshot")
@@ -25,12 +26,12 @@ class BuildPlan:
 
 
 def plan_build(
-    manifest: Mapping[str, Any], selected: Set[str], loads: Mapping[str, str | None], held: Mapping[str, str], done: Mapping[str, str | None]
+    manifest: Mapping[str, Any], selected: Set[str], loads: Mapping[str, str | None], held: Set[str], done: Mapping[str, str | None]
 ) -> BuildPlan:
     """Decide for the ``selected`` models.
 
-    ``loads`` and ``held`` tell the load id and the reason by ``raw_<source>.<table>``; ``done`` the inputs of each model's last
-    good build.
+    ``loads`` are load ids by ``raw_<source>.<table>``, ``held`` are such tables; ``done`` the inputs of each model's last good
+    build.
     """
     inputs = _hash_inputs(manifest, loads)
     reasons = _reasons(manifest, held)
@@ -40,6 +41,13 @@ def plan_build(
         node["name"] for node in manifest["nodes"].values() if node["resource_type"] == "test" and any(reasons.get(p) for p in _parents(node))
     )
     return BuildPlan({model: inputs[model] for model in selected}, build, left_out, untested)
+
+
+def in_build_order(manifest: Mapping[str, Any], nodes: Iterable[str]) -> list[str]:
+    """Return ``nodes`` with every parent before its children."""
+    wanted = set(nodes)
+    order = TopologicalSorter({unique_id: _parents(node) for unique_id, node in manifest["nodes"].items()}).static_order()
+    return [unique_id for unique_id in order if unique_id in wanted]
 
 
 def raw_tables_under(manifest: Mapping[str, Any], nodes: Iterable[str]) -> set[str]:
@@ -66,14 +74,14 @@ def _raw_table(source: Mapping[str, Any]) -> str:
     return f"{source['schema']}.{source['identifier']}"
 
 
-def _reasons(manifest: Mapping[str, Any], held: Mapping[str, str]) -> Mapping[str, str]:
+def _reasons(manifest: Mapping[str, Any], held: Set[str]) -> Mapping[str, str]:
     """Return why each node is left out; the empty text for one that is not."""
 
     @cache
     def reason(unique_id: str) -> str:
         if unique_id in manifest["sources"]:
             table = _raw_table(manifest["sources"][unique_id])
-            return f"{table} is held: {held[table]}" if table in held else ""
+            return f"{table} is held" if table in held else ""
         if unique_id not in manifest["nodes"]:
             return ""
         return next((why for why in map(reason, _parents(manifest["nodes"][unique_id])) if why), "")

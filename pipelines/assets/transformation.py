@@ -13,7 +13,7 @@ from typing import Any
 import dagster as dg
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtCliResource, DbtProject, dbt_assets
 
-from pipelines.assets.build_plan import BuildPlan, plan_build
+from pipelines.assets.build_plan import BuildPlan, in_build_order, plan_build
 from pipelines.assets.manifest import dbt_environment, dbt_executable, load_manifest, target_folder
 from pipelines.delivery.read_copy import publish_read_copy
 from pipelines.progress import Happening, tell
@@ -71,7 +71,8 @@ def make_dbt_assets(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
             _publish(settings, mirror, current)
         checks = _checks_by_model(context, current, results)
         rows = count_rows(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds, [_relation(current, model) for model in plan.build])
-        for model, key in chosen.items():
+        for model in in_build_order(current, chosen):
+            key = chosen[model]
             yield _make_result(current, plan, mirror, results, (model, key, checks.get(key, []), rows.get(_relation(current, model))))
 
     return dbt_build
@@ -79,7 +80,7 @@ def make_dbt_assets(manifest: Mapping[str, Any]) -> dg.AssetsDefinition:
 
 def _plan(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any], chosen: Mapping[str, dg.AssetKey]) -> BuildPlan:
     statuses = {f"raw_{status.table_id}": status for status in mirror.statuses()}
-    held = {table: status.held_reason for table, status in statuses.items() if status.held_reason}
+    held = {table for table, status in statuses.items() if status.held_reason}
     loads = {table: status.load_id for table, status in statuses.items()}
     done = {model: build["inputs"] for model, build in mirror.builds().items()}
     return plan_build(manifest, set(chosen), loads, held, done)

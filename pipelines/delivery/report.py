@@ -44,11 +44,25 @@ def make_report(settings: Settings, mirror: Mirror, run_id: str, started_at: dat
         {"delivery": name, "status": item["status"], "data_as_of": item["data_as_of"], "reason": item["reason"]}
         for name, item in sorted(mirror.deliveries().items())
     ]
-    problems = [f"{table['table']} is held: {table['held']}" for table in tables if table["held"]]
-    problems += [f"{model['model']} is {model['status'].replace('_', ' ')}: {model['reason']}" for model in models if model["status"] != "built"]
+    problems = [*_held(tables), *_not_built(models)]
     problems += [f"{item['delivery']} was not published: {item['reason']}" for item in deliveries if item["status"] in ("kept", "none")]
     written_at = datetime.now(UTC).isoformat(timespec="seconds")
     return MorningReport(run_id, started_at.astimezone(UTC).isoformat(timespec="microseconds"), written_at, tables, models, deliveries, problems)
+
+
+def _held(tables: Sequence[Mapping[str, Any]]) -> list[str]:
+    """One problem a root cause: a source that is down is one, however many tables it has."""
+    causes: dict[str, list[str]] = {}
+    for table in tables:
+        if table["held"]:
+            causes.setdefault(table["held"], []).append(table["table"])
+    return [f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} held: {cause}" for cause, names in causes.items()]
+
+
+def _not_built(models: Sequence[Mapping[str, Any]]) -> list[str]:
+    left_out = [model["model"] for model in models if model["status"] == "left_out"]
+    told = [f"Left out, and as of their last good build, because they descend from held tables: {', '.join(left_out)}"] if left_out else []
+    return told + [f"{model['model']} failed: {model['reason']}" for model in models if model["status"] == "failed"]
 
 
 def write_report(settings: Settings, report: MorningReport) -> Path:

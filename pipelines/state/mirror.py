@@ -78,7 +78,7 @@ class Mirror:
         if engine.dialect.name == "sqlite":
             os.makedirs(os.path.dirname(engine.url.database or "") or ".", exist_ok=True)
             sa.event.listen(engine, "connect", _use_wal)
-        t.metadata.create_all(engine)
+        _prepare(engine)
         return engine
 
     def write(self, *statements: sa.Executable) -> None:
@@ -300,6 +300,17 @@ def _status(row: sa.Row[Any]) -> TableStatus:
         held_at=_instant(row.held_at),
         held_load_id=row.held_load_id,
     )
+
+
+def _prepare(engine: sa.Engine) -> None:
+    """Make the tables; those of another release are thrown away, as the mirror is rebuilt from the warehouse."""
+    t.layout.create(engine, checkfirst=True)
+    with engine.begin() as connection:
+        found = connection.execute(sa.select(t.layout.c.digest)).scalar()
+        if found != t.layout_digest():
+            t.metadata.drop_all(connection)
+            t.metadata.create_all(connection)
+            connection.execute(sa.insert(t.layout).values(digest=t.layout_digest()))
 
 
 def _use_wal(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection

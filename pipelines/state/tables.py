@@ -1,8 +1,12 @@
 """The mirror's tables. What is copied from the warehouse can be rebuilt; attempts, verdicts and builds live only here."""
 
+import hashlib
+
 import sqlalchemy as sa
 
 metadata = sa.MetaData()
+
+layout = sa.Table("layout", metadata, sa.Column("digest", sa.String, nullable=False))
 
 identity = sa.Table("identity", metadata, sa.Column("warehouse_id", sa.String, nullable=False))
 
@@ -108,3 +112,9 @@ results = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("noted_at", sa.String, nullable=False),
 )
+
+
+def layout_digest() -> str:
+    """Return a hash of these tables, by which a mirror of another release is known."""
+    described = sorted(f"{table.name}.{column.name} {column.type}" for table in metadata.tables.values() for column in table.columns)
+    return hashlib.sha256("\n".join(described).encode()).hexdigest()[:16]
