@@ -71,11 +71,13 @@ class Settings:
 
     def now(self) -> datetime:
         """Return the instant this project lives in (UTC): the clock, moved to ``today`` where that is set."""
-        clock = datetime.now(UTC)
+        return self.in_project_time(datetime.now(UTC))
+
+    def in_project_time(self, instant: datetime) -> datetime:
+        """Return an instant of the clock as one of the project's days: a simulated source may live in next week."""
         if self.today is None:
-            return clock
-        local = clock.astimezone(ZoneInfo(self.time_zone))
-        return local.replace(year=self.today.year, month=self.today.month, day=self.today.day).astimezone(UTC)
+            return instant
+        return instant + (self.today - datetime.now(ZoneInfo(self.time_zone)).date())
 
     def local_today(self) -> date:
         """Return the project's date, in its time zone."""

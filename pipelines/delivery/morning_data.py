@@ -67,7 +67,7 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     reasons = _reasons_to_keep(mirror, shown)
     if reasons:
         return _keep(settings, mirror, before, reasons)
-    as_of = _data_as_of(mirror, shown)
+    as_of = _data_as_of(settings, mirror, shown)
     tables, models = _table_health(settings, mirror), _model_health(mirror)
     inputs = _digest(settings, mirror, shown, (tables, models, as_of))
     if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
@@ -128,11 +128,11 @@ def _digest(settings: Settings, mirror: Mirror, shown: MorningInputs, health: tu
     return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _data_as_of(mirror: Mirror, shown: MorningInputs) -> datetime | None:
+def _data_as_of(settings: Settings, mirror: Mirror, shown: MorningInputs) -> datetime | None:
     """Return the oldest of the times at which the tables under the page were equal to their source."""
     instants = [mirror.status(table.removeprefix("raw_")).data_as_of for table in shown.raw_tables]
     known = [instant for instant in instants if instant]
-    return min(known) if known and len(known) == len(instants) else None
+    return settings.in_project_time(min(known)) if known and len(known) == len(instants) else None
 
 
 def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]:
@@ -144,7 +144,7 @@ def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]
         health.append(
             TableHealth(
                 table=table.id,
-                data_as_of=status.data_as_of,
+                data_as_of=status.data_as_of and settings.in_project_time(status.data_as_of),
                 rows_read=counts["read"],
                 rows_loaded=counts["inserted"] + counts["updated"],
                 rows_quarantined=counts["quarantined"],
@@ -182,7 +182,7 @@ def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
     with _open_marts(settings) as connection:
         return MorningPage(
             title=TITLE,
-            published_at=datetime.now(UTC) if settings.today is None else settings.now(),
+            published_at=settings.now(),
             data_as_of=as_of,
             time_zone=settings.time_zone,
             tables=tables,
@@ -211,7 +211,7 @@ def _open_marts(settings: Settings) -> "Iterator[duckdb.DuckDBPyConnection]":
 
 
 def _query(connection: "duckdb.DuckDBPyConnection", name: str) -> "pa.Table":
-    return connection.execute((QUERIES / f"{name}.sql").read_text(encoding="utf-8")).to_arrow_table()
+    return connection.sql((QUERIES / f"{name}.sql").read_text(encoding="utf-8")).to_arrow_table()
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -15,7 +15,7 @@ renamed as (
         email,
         properties,
         occurred_at,
-        {{ utc_date('occurred_at') }} as event_date,
+        {{ project_date('occurred_at') }} as event_date,
         received_at,
         _load_id,
         _loaded_at

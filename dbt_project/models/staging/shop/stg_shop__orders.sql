@@ -12,7 +12,7 @@ renamed as (
         currency,
         shipping_fee,
         placed_at,
-        {{ utc_date('placed_at') }} as order_date,
+        {{ project_date('placed_at') }} as order_date,
         updated_at,
         _load_id,
         _loaded_at
