@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,10 +19,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ulid import ULID
 
 from pipelines.state import tables as t
+from pipelines.state.lock import hold_lock
 from pipelines.sync import codec
 from pipelines.sync.model import DayDigest, LedgerEntry, TableSchema, Verdict, Watermark
 from pipelines.sync.protocols import WarehouseState
 
+PREPARE_WAIT_SECONDS = 60
 KEPT_DAYS = 90  # attempts and verdicts older than this are forgotten
 KEPT_VERDICTS_PER_SUBJECT = 500
 
@@ -75,10 +78,13 @@ class Mirror:
     def engine(self) -> sa.Engine:
         """The SQLAlchemy engine, made at the first use."""
         engine = sa.create_engine(self._url)
-        if engine.dialect.name == "sqlite":
-            os.makedirs(os.path.dirname(engine.url.database or "") or ".", exist_ok=True)
-            sa.event.listen(engine, "connect", _use_wal)
-        _prepare(engine)
+        if engine.dialect.name != "sqlite":
+            _prepare(engine)
+            return engine
+        sa.event.listen(engine, "connect", _use_wal)
+        # Threads and processes open it at the same moment, and SQLite's DDL does not wait for its turn.
+        with hold_lock(Path(f"{engine.url.database}.lock"), "prepare the mirror", PREPARE_WAIT_SECONDS):
+            _prepare(engine)
         return engine
 
     def write(self, *statements: sa.Executable) -> None:
@@ -306,6 +312,8 @@ def _prepare(engine: sa.Engine) -> None:
     """Make the tables; those of another release are thrown away, as the mirror is rebuilt from the warehouse."""
     t.layout.create(engine, checkfirst=True)
     with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":
+            connection.execute(sa.text("lock table layout in access exclusive mode"))
         found = connection.execute(sa.select(t.layout.c.digest)).scalar()
         if found != t.layout_digest():
             t.metadata.drop_all(connection)
