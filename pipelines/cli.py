@@ -18,7 +18,13 @@ from pipelines.settings import Settings, load_settings, write_env_file
 
 FAILED, MISCONFIGURED, HELD = 1, 2, 3
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help="Your production database, in your warehouse, proven correct, before the morning.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Your production database, in your warehouse, proven correct, before the morning.\n\n"
+    "Exit codes: 0 all good, 1 failed, 2 usage or configuration, 3 finished with something held.",
+)
 shop_app = typer.Typer(no_args_is_help=True, help="A simulated shop with its own PostgreSQL, to try everything on.")
 app.add_typer(shop_app, name="shop")
 
@@ -59,7 +65,8 @@ def run(as_json: AsJson = False) -> None:
     elif report:
         show_run(settings, report)
     if report is None:
-        typer.secho(f"The run {outcome.run_id} failed: {outcome.failure}\nNothing that was committed is lost; see `make ui`.", fg=typer.colors.RED, err=True)
+        told = f"The run {outcome.run_id} failed: {outcome.failure}\nNothing that was committed is lost. What dbt printed: {outcome.log}"
+        typer.secho(told, fg=typer.colors.RED, err=True)
         raise typer.Exit(FAILED)
     if report["problems"]:
         raise typer.Exit(HELD)
@@ -94,7 +101,7 @@ def sync(
         settings = load_settings()
         request = _make_request(settings, source, tables or [], SyncRequest)
         with watching(is_quiet=as_json):
-            results = sync_tables(settings, request, lambda done: tell(Happening(done.table, done.outcome, sum_counts(done).read, is_over=True)))
+            results = sync_tables(settings, request, lambda done: tell(Happening(done.table, done.outcome, is_over=True)))
     if as_json:
         rows = [{"table": r.table, "outcome": r.outcome, **sum_counts(r).__dict__, "held": r.held_reason, "note": r.note} for r in results]
         typer.echo(json.dumps(rows))
@@ -163,22 +170,18 @@ def shop_start(
         return
     from pipelines.cli_output import spinning
     from pipelines.shop.server import start_shop_server
-    from pipelines.shop.simulator import ShopExists, create_shop
+    from pipelines.shop.simulator import create_shop
 
     with explaining():
         settings = load_settings()
-    with spinning("Starting the shop's PostgreSQL"):
-        url = start_shop_server(_shop_folder(settings))
-    write_env_file(settings.home, {"SHOP_DATABASE_URL": url})
-    if "DAYBREAK_TODAY" in settings.environment:
-        typer.echo(f"The shop is open; it is {settings.local_today()} there.")
-        return
-    with spinning(f"Simulating {days} days of a shop"):
-        try:
+        with spinning("Starting the shop's PostgreSQL"):
+            url = start_shop_server(_shop_folder(settings))
+        write_env_file(settings.home, {"SHOP_DATABASE_URL": url})
+        if "DAYBREAK_TODAY" in settings.environment:
+            typer.echo(f"The shop is open; it is {settings.local_today()} there.")
+            return
+        with spinning(f"Simulating {days} days of a shop"):
             made = create_shop(url, seed=seed, today=settings.local_today(), days=days)
-        except ShopExists as error:
-            typer.secho(str(error), fg=typer.colors.RED, err=True)
-            raise typer.Exit(FAILED) from error
     write_env_file(settings.home, {"DAYBREAK_TODAY": str(made.today)})
     typer.echo(f"The shop is open: {sum(made.inserted.values()):,} rows from {made.first_day} on; it is {made.today} there.")
 
@@ -197,8 +200,9 @@ def shop_advance(
     with explaining():
         settings = load_settings()
         if "DAYBREAK_TODAY" not in settings.environment:
-            raise ConfigError(["There is no shop in this home yet."], safe="Nothing was changed.", remedy="Start it with `daybreak shop start`.")
-    with spinning(f"{days} day{'s' if days > 1 else ''} pass in the shop"):
+            remedy = "Start it with `daybreak shop start`."
+            raise ConfigError([f"There is no shop in {settings.home} yet."], safe="Nothing was changed.", remedy=remedy)
+    with explaining(), spinning(f"{days} day{'s' if days > 1 else ''} pass in the shop"):
         url = start_shop_server(_shop_folder(settings))
         done = advance_shop(url, days=days, bad_rows=bad_rows)
     write_env_file(settings.home, {"SHOP_DATABASE_URL": url, "DAYBREAK_TODAY": str(done.today)})

@@ -14,7 +14,7 @@ from pipelines.progress import Happening, listening
 from pipelines.settings import Settings
 from pipelines.sync.model import TableResult
 
-STYLES = {"committed": "green", "unchanged": "dim", "held": "bold red", "not run": "dim", "built": "green", "left_out": "bold yellow", "failed": "bold red"}
+STYLES = {"committed": "green", "unchanged": "dim", "not run": "dim", "held": "bold red"}
 
 
 # Text that goes to a file or a pipe is not cut to a terminal's 80 columns.
@@ -103,12 +103,16 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     _show_tables(report["tables"])
     console = _console()
     models = report["models"]
-    built = [model for model in models if model["built_at"] and model["built_at"] >= report["started_at"]]
-    standing = sum(model["status"] == "built" for model in models) - sum(model["status"] == "built" for model in built)
-    passed, failed = sum(m["tests_passed"] for m in built), sum(m["tests_failed"] for m in built)
-    console.print(f"Models: {len(built)} built, {standing} left alone as nothing above them changed; tests: {passed} passed, {failed} failed.", highlight=False)
+    started_at = report["started_at"]
+    built = [model for model in models if model["status"] == "built" and (model["built_at"] or "") >= started_at]
+    failed = [model for model in models if model["status"] == "failed" and model["noted_at"] >= started_at]
+    standing = sum(model["status"] == "built" for model in models) - len(built)
+    tests_passed, tests_failed = (sum(model[key] for model in [*built, *failed]) for key in ("tests_passed", "tests_failed"))
+    told = f"{len(built)} built, {len(failed)} failed, {standing} left alone as nothing above them changed"
+    console.print(f"Models: {told}; tests: {tests_passed} passed, {tests_failed} failed.", highlight=False, soft_wrap=True)
     for item in report["deliveries"]:
-        console.print(f"{item['delivery']}: {item['status']}{', data as of ' + item['data_as_of'] if item['data_as_of'] else ''}", highlight=False)
+        as_of = f", data as of {item['data_as_of'][:19].replace('T', ' ')} UTC" if item["data_as_of"] else ""
+        console.print(f"{item['delivery']}: {item['status']}{as_of}", highlight=False)
     console.print(f"\nDashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
     console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
     console.print("Lineage     make ui", highlight=False)

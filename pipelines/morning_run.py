@@ -29,6 +29,7 @@ class RunOutcome:
     is_green: bool
     report: Mapping[str, Any] | None
     failure: str | None
+    log: Path  # what dbt and the steps printed
 
 
 def prepare_instance(settings: Settings) -> Path:
@@ -50,14 +51,15 @@ def run_morning(settings: Settings) -> RunOutcome:
 
     from pipelines.delivery.report import read_report
 
+    log = settings.home / "logs" / "run.log"
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
     with (
-        _stdout_in(settings.home / "logs" / "run.log"),
+        _stdout_in(log),
         dg.DagsterInstance.get() as instance,
         dg.execute_job(dg.reconstructable(morning_job), instance=instance, run_config=quiet, tags={"daybreak/started_by": "cli"}) as result,
     ):
         failures = [_explain(event) for event in result.all_events if event.is_step_failure]
-        return RunOutcome(result.run_id, result.success, read_report(settings, result.run_id), failures[0] if failures else None)
+        return RunOutcome(result.run_id, result.success, read_report(settings, result.run_id), failures[0] if failures else None, log)
 
 
 @contextmanager
