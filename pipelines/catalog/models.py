@@ -58,13 +58,12 @@ class TableEntry(_Strict):
     key: tuple[str, ...] = ()
     cursor: str | None = None
     partition: PartitionEntry | None = None
-    deletes: Literal["ignore", "reconcile"] = "ignore"
+    deletes: Literal["ignore"] = "ignore"
     contract: Contract | None = None
     owner: str | None = None
     columns: dict[str, ColumnEntry] = Field(default_factory=dict)
     expectations: tuple[ExpectationEntry, ...] = ()
     max_quarantined: float = Field(default=0.05, ge=0, le=1, description="share of a load's rows; above it the load is held")
-    max_age_hours: float | None = Field(default=None, gt=0, description="the check `fresh` fails when the newest row is older")
 
     @model_validator(mode="after")
     def _fits_its_mode(self) -> Self:
@@ -124,5 +123,4 @@ class SourceEntry(_Strict):
             contract=entry.contract or self.contract,
             owner=entry.owner or self.owner,
             max_quarantined=entry.max_quarantined,
-            max_age_hours=entry.max_age_hours,
         )
