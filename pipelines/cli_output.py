@@ -1,5 +1,7 @@
 """What the command line prints: progress while people wait, and tables of what came of it. Nothing is decided here."""
 
+import os
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -40,25 +42,27 @@ class _Board:
                 self._lines.pop(happening.subject, None)
                 self._over += 1
             else:
-                rows = f" {happening.rows:,} rows" if happening.rows else ""
-                self._lines.pop(happening.subject, None)
-                self._lines[happening.subject] = f"{happening.phase:<8} {happening.subject}{rows}"
+                rows = f"  {happening.rows:,} rows" if happening.rows else ""
+                self._lines[happening.subject] = f"{happening.subject:<24} {happening.phase}{rows}"
 
     def __rich__(self) -> Text:
         with self._lock:
-            return Text("\n".join(list(self._lines.values())[-6:]) or "starting …", style="cyan")
+            done = [f"{self._over} tables done"] if self._over else []
+            return Text("\n".join([*self._lines.values(), *done]) or "loading the project …", style="cyan")
 
 
 @contextmanager
 def watching(*, is_quiet: bool) -> Iterator[None]:
     """Show what goes on during the block, if anybody looks at a terminal."""
-    console = Console(stderr=True)
-    if is_quiet or not console.is_terminal:
+    if is_quiet or not sys.stderr.isatty():
         yield
         return
     board = _Board()
-    with listening(board.note), Live(board, console=console, refresh_per_second=8, transient=True):
-        yield
+    # A descriptor of its own: Dagster captures the process's standard ones while a step runs.
+    with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
+        live = Live(board, console=Console(file=terminal), refresh_per_second=8, transient=True, redirect_stdout=False, redirect_stderr=False)
+        with listening(board.note), live:
+            yield
 
 
 @contextmanager
