@@ -60,7 +60,9 @@ def watching(*, is_quiet: bool) -> Iterator[None]:
     board = _Board()
     # A descriptor of its own: Dagster captures the process's standard ones while a step runs.
     with os.fdopen(os.dup(sys.stderr.fileno()), "w") as terminal:
-        live = Live(board, console=Console(file=terminal), refresh_per_second=8, transient=True, redirect_stdout=False, redirect_stderr=False)
+        live = Live(
+            board, console=Console(file=terminal), refresh_per_second=8, transient=True, redirect_stdout=False, redirect_stderr=False
+        )
         with listening(board.note), live:
             yield
 

@@ -22,6 +22,8 @@ _SLOT = re.compile(f"{BANNER_START}.*?{BANNER_END}", re.DOTALL)
 
 @dataclass(frozen=True)
 class StaleBanner:
+    """Since when the page could not be replaced, and the sentences that say why."""
+
     since: datetime  # UTC: the first run since the page was published that could not replace it
     reasons: tuple[str, ...]
 

@@ -23,6 +23,7 @@ FUNNEL_STEPS = ("Sessions", "With a cart", "With a purchase")
 
 
 def draw_revenue(figures: Figures, currency: str) -> dict[str, Any]:
+    """A bar per day and the seven-day average as a line, in units of `currency` (ISO 4217); ValueError without a single day."""
     import altair as alt
 
     days = figures.revenue
@@ -61,6 +62,7 @@ def draw_revenue(figures: Figures, currency: str) -> dict[str, Any]:
 
 
 def draw_order_statuses(figures: Figures) -> dict[str, Any]:
+    """A bar per status, the most frequent first, labelled with its number of orders."""
     return _draw_ranking(
         figures.order_statuses,
         [write_count(int(share.amount)) for share in figures.order_statuses],
@@ -70,6 +72,7 @@ def draw_order_statuses(figures: Figures) -> dict[str, Any]:
 
 
 def draw_countries(figures: Figures, currency: str) -> dict[str, Any]:
+    """A bar per country, the highest revenue first, labelled in whole units of `currency` (ISO 4217)."""
     return _draw_ranking(
         figures.countries,
         [write_money(share.amount, currency, decimals=0) for share in figures.countries],
@@ -79,6 +82,7 @@ def draw_countries(figures: Figures, currency: str) -> dict[str, Any]:
 
 
 def draw_funnel(figures: Figures) -> dict[str, Any]:
+    """Per step of the last seven days a bar for each device; labels say the share of that device's sessions."""
     import altair as alt
 
     devices = _order_devices(figures)
@@ -100,6 +104,7 @@ def draw_funnel(figures: Figures) -> dict[str, Any]:
 
 
 def draw_conversion(figures: Figures) -> dict[str, Any]:
+    """A line per device; a day without sessions has no point. ValueError without a single day."""
     import altair as alt
 
     devices = _order_devices(figures)
@@ -136,9 +141,7 @@ def draw_conversion(figures: Figures) -> dict[str, Any]:
     )
 
 
-def _draw_ranking(
-    shares: Sequence[Share], labels: Sequence[str], titles: tuple[str, str], *, colour: str
-) -> dict[str, Any]:
+def _draw_ranking(shares: Sequence[Share], labels: Sequence[str], titles: tuple[str, str], *, colour: str) -> dict[str, Any]:
     import altair as alt
 
     name, amount = titles

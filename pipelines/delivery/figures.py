@@ -25,6 +25,8 @@ SHOWN_COUNTRIES = 10
 
 @dataclass(frozen=True)
 class RevenueDay:
+    """One row of the mart of daily revenue; amounts in units of its currency, `average_order_value` None where the mart has null."""
+
     day: date
     order_count: int
     gross_revenue: Decimal
@@ -47,15 +49,19 @@ class Funnel:
 
     @property
     def cart_rate(self) -> Decimal | None:
+        """The share (0 to 1) of sessions with a cart; None without sessions."""
         return _divide(self.carts, self.sessions)
 
     @property
     def purchase_rate(self) -> Decimal | None:
+        """The share (0 to 1) of sessions that end in a purchase; None without sessions."""
         return _divide(self.purchases, self.sessions)
 
 
 @dataclass(frozen=True)
 class FunnelDay:
+    """One device's sessions of a day, or of the seven days that end with it."""
+
     day: date
     funnel: Funnel
 
@@ -82,12 +88,14 @@ class Figures:
 
     @property
     def missing_revenue_days(self) -> int:
+        """Days without a row between the first day that has one and the last."""
         if not self.revenue:
             return 0
         return (self.revenue[-1].day - self.revenue[0].day).days + 1 - len(self.revenue)
 
 
 def reckon_figures(page: MorningPage) -> Figures:
+    """Reckon the last `SHOWN_DAYS` complete days; averages reach back before them. TypeError where a mart's day is not a date."""
     last_day = last_complete_day(page.published_at, page.data_as_of, page.time_zone)
     first_day = last_day - timedelta(days=SHOWN_DAYS - 1)
     revenue = _reckon_revenue(page.daily_revenue, last_day)
@@ -114,6 +122,7 @@ def last_complete_day(published_at: datetime, data_as_of: datetime | None, time_
 
 
 def sum_by_device(days: Iterable[FunnelDay]) -> tuple[Funnel, ...]:
+    """One funnel per device over all of `days`, the device with most sessions first."""
     by_device: dict[str, list[Funnel]] = defaultdict(list)
     for each in days:
         by_device[each.funnel.device].append(each.funnel)
@@ -122,6 +131,7 @@ def sum_by_device(days: Iterable[FunnelDay]) -> tuple[Funnel, ...]:
 
 
 def sum_funnels(device: str, funnels: Iterable[Funnel]) -> Funnel:
+    """Add the counts, so that a rate of the result weighs each session alike."""
     counted = list(funnels)
     return Funnel(
         device=device,
@@ -198,12 +208,12 @@ def _divide(part: int, whole: int) -> Decimal | None:
     return Decimal(part) / Decimal(whole) if whole else None
 
 
-def _as_decimal(value: Any) -> Decimal:
+def _as_decimal(value: Decimal | float | None) -> Decimal:
     """Through text: Decimal(0.1) is 0.1000000000000000055."""
     return Decimal(0) if value is None else Decimal(str(value))
 
 
-def _as_date(value: Any) -> date:
+def _as_date(value: object) -> date:
     """A mart may cut days with date_trunc, which gives timestamps at midnight."""
     if isinstance(value, datetime):
         return value.date()

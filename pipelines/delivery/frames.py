@@ -26,6 +26,8 @@ class DataTable:
 
 @dataclass(frozen=True)
 class Frame:
+    """A chart's place on the page: its Vega-Lite spec, the words around it, and the same numbers as a table."""
+
     name: str
     title: str
     caption: str
@@ -36,10 +38,12 @@ class Frame:
 
     @property
     def has_data(self) -> bool:
+        """Whether there is a chart; where not, the page says so in its place."""
         return self.spec is not None
 
 
 def make_frames(figures: Figures, currency: str) -> list[Frame]:
+    """Always the same five, in the order of the page; one without data keeps its place."""
     return [
         _frame_revenue(figures, currency),
         _frame_order_statuses(figures),
@@ -147,7 +151,4 @@ def _frame_conversion(figures: Figures) -> Frame:
 
 def _rank(shares: Sequence[Share]) -> tuple[tuple[str, ...], ...]:
     total = sum(share.amount for share in shares)
-    return tuple(
-        (share.name, write_count(int(share.amount)), write_percent(share.amount / total if total else None))
-        for share in shares
-    )
+    return tuple((share.name, write_count(int(share.amount)), write_percent(share.amount / total if total else None)) for share in shares)

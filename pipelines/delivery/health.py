@@ -10,6 +10,8 @@ from pipelines.delivery.wording import write_count, write_instant, write_quantit
 
 @dataclass(frozen=True)
 class HealthRow:
+    """A table or a model in its list; `cells` are text, `reason` is empty unless it was held or left out."""
+
     name: str
     state: str  # good | warn | bad
     word: str
@@ -19,6 +21,8 @@ class HealthRow:
 
 @dataclass(frozen=True)
 class Total:
+    """A number above the lists, as text, with the part of it that is in trouble as `detail`."""
+
     label: str
     value: str
     detail: str
@@ -26,11 +30,13 @@ class Total:
 
 
 def describe_tables(page: MorningPage) -> list[HealthRow]:
+    """Cells: data as of, rows read, loaded, quarantined, standing in quarantine, checks passed. Troubled tables come first."""
     troubled_first = sorted(page.tables, key=lambda table: not table.is_troubled)
     return [_describe_table(table, page.time_zone) for table in troubled_first]
 
 
 def describe_models(page: MorningPage) -> list[HealthRow]:
+    """Cells: built at, tests passed. Troubled models come first."""
     troubled_first = sorted(page.models, key=lambda model: not model.is_troubled)
     return [_describe_model(model, page.time_zone) for model in troubled_first]
 
@@ -43,6 +49,7 @@ def list_notices(page: MorningPage) -> list[tuple[str, str]]:
 
 
 def write_notice_title(page: MorningPage) -> str:
+    """Say how many are held, left out or failed; only for a page that `list_notices` finds trouble on."""
     held = sum(table.is_held for table in page.tables)
     left_out = sum(model.is_left_out for model in page.models)
     others = len(list_notices(page)) - held - left_out
@@ -63,6 +70,7 @@ def write_verdict(page: MorningPage) -> tuple[str, str]:
 
 
 def sum_up(page: MorningPage) -> list[Total]:
+    """Seven totals, in the order of the page; rows are those of each table's last load."""
     tables, models = page.tables, page.models
     standing = sum(table.quarantined_open for table in tables)
     return [
@@ -96,6 +104,7 @@ def _total(label: str, count: int, troubled: int, word: str) -> Total:
 
 
 def write_data_as_of(page: MorningPage) -> str:
+    """'Mon 2 Nov 2026, 06:04 CET', or 'no data yet' before the first load."""
     return "no data yet" if page.data_as_of is None else write_instant(page.data_as_of, page.time_zone)
 
 

@@ -57,14 +57,10 @@ def render_png(page: MorningPage, chart: ChartName = "revenue") -> bytes:
 
     frame = next(each for each in make_frames(reckon_figures(page), page.currency) if each.name == chart)
     if frame.spec is None:
-        raise ValueError(
-            f"There is no data yet for the chart `{chart}` of `{page.title}`: send the message without it."
-        )
+        raise ValueError(f"There is no data yet for the chart `{chart}` of `{page.title}`: send the message without it.")
     light: dict[str, Any] = resolve_colours(frame.spec, LIGHT)
     light |= {"width": PNG_WIDTH, "padding": 24, "background": LIGHT["card"], "title": _title_png(frame.title, page)}
-    return vl_convert.vegalite_to_png(
-        light, vl_version=_vega_lite_version(), scale=2, format_locale=_make_number_locale(page.currency)
-    )
+    return vl_convert.vegalite_to_png(light, vl_version=_vega_lite_version(), scale=2, format_locale=_make_number_locale(page.currency))
 
 
 def _describe_health(page: MorningPage) -> dict[str, object]:

@@ -30,10 +30,12 @@ class TableHealth:
 
     @property
     def is_held(self) -> bool:
+        """Whether readers still see the load before this morning's."""
         return self.held_reason is not None
 
     @property
     def is_troubled(self) -> bool:
+        """Held, never loaded, or with a failed check; rows in quarantine alone are no trouble."""
         return self.is_held or self.data_as_of is None or self.checks_failed > 0
 
 
@@ -49,10 +51,12 @@ class ModelHealth:
 
     @property
     def is_left_out(self) -> bool:
+        """Whether this morning's build skipped it, so that its rows are those of `built_at`."""
         return self.left_out_reason is not None
 
     @property
     def is_troubled(self) -> bool:
+        """Left out, never built, or with a failed test."""
         return self.is_left_out or self.built_at is None or self.tests_failed > 0
 
 

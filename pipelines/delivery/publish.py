@@ -21,6 +21,8 @@ _STAMP = "%Y%m%dT%H%M%S.%fZ"
 
 @dataclass(frozen=True)
 class Published:
+    """Where readers look, and the copy of it that was kept under `versions/`."""
+
     path: Path
     version_path: Path | None  # None: nothing was written
     changed: bool  # False: the same content is published already

@@ -19,6 +19,8 @@ SPARKLINE_WIDTH, SPARKLINE_HEIGHT = 120, 32
 
 @dataclass(frozen=True)
 class Tile:
+    """One number on top of the page; every field is text as the reader sees it."""
+
     label: str
     day: str  # the day that the value is of: not always yesterday
     value: str
@@ -37,13 +39,12 @@ class _Measure:
 
 
 def make_tiles(figures: Figures, currency: str) -> list[Tile]:
+    """Always the same four; each shows the last day that has its number, which may be earlier than yesterday."""
     return [_make_tile(measure, figures.last_day) for measure in _measure(figures, currency)]
 
 
 def _measure(figures: Figures, currency: str) -> list[_Measure]:
-    order_values = {
-        each.day: each.average_order_value for each in figures.revenue if each.average_order_value is not None
-    }
+    order_values = {each.day: each.average_order_value for each in figures.revenue if each.average_order_value is not None}
     return [
         _Measure(
             "Net revenue",
@@ -62,10 +63,7 @@ def _measure(figures: Figures, currency: str) -> list[_Measure]:
 
 def _purchase_rates(figures: Figures) -> dict[date, Decimal]:
     days = {each.day for each in figures.funnel_days}
-    rates = {
-        day: sum_funnels("all", (each.funnel for each in figures.funnel_days if each.day == day)).purchase_rate
-        for day in days
-    }
+    rates = {day: sum_funnels("all", (each.funnel for each in figures.funnel_days if each.day == day)).purchase_rate for day in days}
     return {day: rate for day, rate in rates.items() if rate is not None}
 
 
@@ -90,9 +88,7 @@ def _compare(measure: _Measure, day: date) -> tuple[str, str]:
     if before is None or (before == 0 and not measure.is_ratio):
         return "none", f"No {weekday(day)} a week ago to compare with"
     difference = measure.values[day] - before
-    shown, unit = (
-        (difference * 100, "\N{NO-BREAK SPACE}pp") if measure.is_ratio else (difference / abs(before) * 100, "%")
-    )
+    shown, unit = (difference * 100, "\N{NO-BREAK SPACE}pp") if measure.is_ratio else (difference / abs(before) * 100, "%")
     text = f"{abs(shown):.{2 if measure.is_ratio else 1}f}"
     if not any(digit in "123456789" for digit in text):
         return "flat", f"±0{unit}"

@@ -20,6 +20,7 @@ def currency_prefix(currency: str) -> str:
 
 
 def currency_decimals(currency: str) -> int:
+    """0 where the smallest unit is the unit itself, as with the yen; else 2."""
     return 0 if currency in _WITHOUT_CENTS else 2
 
 
@@ -34,10 +35,12 @@ def write_money(amount: Decimal | None, currency: str, *, decimals: int | None =
 
 
 def write_count(count: int) -> str:
+    """'1,234'; a negative count has a minus sign (U+2212), not a hyphen."""
     return f"{count:,}".replace("-", "−")
 
 
 def write_percent(ratio: Decimal | None, *, decimals: int = 1) -> str:
+    """'12.3%' for 0.123; a dash for None."""
     return NOTHING if ratio is None else f"{ratio * 100:.{decimals}f}%".replace("-", "−")
 
 
@@ -47,6 +50,7 @@ def write_quantity(count: int, noun: str) -> str:
 
 
 def weekday(day: date) -> str:
+    """'Monday': English, whatever the locale of the process."""
     return _WEEKDAYS[day.weekday()]
 
 

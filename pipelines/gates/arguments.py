@@ -19,9 +19,7 @@ _PAIR_IGNORES = ("both_values_are_missing", "either_value_is_missing", "neither"
 _LIST_IGNORES = ("all_values_are_missing", "any_value_is_missing", "never")
 
 
-def convert_arguments(
-    rule: Rule, arguments: Mapping[str, Any], types: Sequence[pa.DataType]
-) -> tuple[dict[str, Any], list[str]]:
+def convert_arguments(rule: Rule, arguments: Mapping[str, Any], types: Sequence[pa.DataType]) -> tuple[dict[str, Any], list[str]]:
     """Return the arguments as GX's metrics and DuckDB take them, and the problems of those that cannot be.
 
     ``types`` are those of the columns that the expectation names, in order. Defaults are filled in.

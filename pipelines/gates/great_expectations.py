@@ -97,8 +97,8 @@ def _check_column(spec: TableSpec, expectation: Expectation, rows: pa.Table) -> 
     return RowFinding(expectation, evaluated, failed, tuple(failing))
 
 
-class _CannotEvaluate(Exception):  # noqa: N818 - translated into ConfigError right above
-    """GX raised instead of judging."""
+class _CannotEvaluate(Exception):
+    """GX raised instead of judging; translated into ConfigError right above."""
 
 
 def _make_masks(rule: Rule, arguments: Mapping[str, Any], table: pa.Table) -> "Iterator[tuple[int, pd.Series[bool]]]":
@@ -142,9 +142,7 @@ class _GreatExpectations:
     calculator: Any
     metric: Any
 
-    def find_unexpected(
-        self, engine: "PandasExecutionEngine", rule: Rule, arguments: Mapping[str, Any]
-    ) -> "pd.Series[bool]":
+    def find_unexpected(self, engine: "PandasExecutionEngine", rule: Rule, arguments: Mapping[str, Any]) -> "pd.Series[bool]":
         """Return GX's mask of unexpected rows, by their place in the frame.
 
         One metric per graph: GX tells metrics apart by their arguments as JSON, where two decimals can be one float.

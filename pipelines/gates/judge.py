@@ -13,9 +13,7 @@ from pipelines.sync.model import Expectation, TableSpec, Verdict
 from pipelines.sync.protocols import LoadFinding, RowFinding
 
 
-def judge(
-    spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]
-) -> tuple[Verdict, ...]:
+def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> tuple[Verdict, ...]:
     """Return one verdict per expectation of ``spec``, in the catalog's order.
 
     ``row_findings`` are those of every chunk; none at all means that the load had no rows, which passes. ValueError

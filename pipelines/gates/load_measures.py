@@ -203,9 +203,7 @@ def _measure_value(landed: _Landed, name: str, columns: Sequence[str], total_row
             return landed.measure(_VALUES[name].format(columns=_quote_names(columns))).get("value")
 
 
-def _check_set(
-    landed: _Landed, expectation: Expectation, arguments: Mapping[str, Any], columns: Sequence[str]
-) -> LoadFinding:
+def _check_set(landed: _Landed, expectation: Expectation, arguments: Mapping[str, Any], columns: Sequence[str]) -> LoadFinding:
     """Compare the distinct values with the catalog's, both in the column's type; the numbers name no value."""
     if landed.connection is None:
         counts = {"unexpected": 0, "missing": len(expectation.arguments["value_set"])}

@@ -61,12 +61,8 @@ RULES: dict[str, Rule] = {
     "expect_column_values_to_not_be_null": Rule("row", metric="column_values.nonnull", reads_values=False),
     "expect_column_values_to_be_null": Rule("row", metric="column_values.null", reads_values=False),
     "expect_column_values_to_be_in_set": Rule("row", "value", required=("value_set",), metric="column_values.in_set"),
-    "expect_column_values_to_not_be_in_set": Rule(
-        "row", "value", required=("value_set",), metric="column_values.not_in_set"
-    ),
-    "expect_column_values_to_be_between": Rule(
-        "row", "ordered", optional=_RANGE, bounds="column", metric="column_values.between"
-    ),
+    "expect_column_values_to_not_be_in_set": Rule("row", "value", required=("value_set",), metric="column_values.not_in_set"),
+    "expect_column_values_to_be_between": Rule("row", "ordered", optional=_RANGE, bounds="column", metric="column_values.between"),
     "expect_column_values_to_match_regex": _text("match_regex", "regex"),
     "expect_column_values_to_not_match_regex": _text("not_match_regex", "regex"),
     "expect_column_values_to_match_regex_list": _text("match_regex_list", "regex_list", optional=("match_on",)),
@@ -78,12 +74,8 @@ RULES: dict[str, Rule] = {
     "expect_column_pair_values_a_to_be_greater_than_b": _pair("a_greater_than_b", "ordered", "or_equal"),
     "expect_column_pair_values_to_be_equal": _pair("equal", "value"),
     "expect_column_values_to_be_unique": Rule("load", "value", reads_values=False),
-    "expect_compound_columns_to_be_unique": Rule(
-        "load", "value", ("column_list",), optional=("ignore_row_if",), reads_values=False
-    ),
-    "expect_table_row_count_to_be_between": Rule(
-        "load", columns=(), optional=_RANGE, bounds="count", takes_mostly=False
-    ),
+    "expect_compound_columns_to_be_unique": Rule("load", "value", ("column_list",), optional=("ignore_row_if",), reads_values=False),
+    "expect_table_row_count_to_be_between": Rule("load", columns=(), optional=_RANGE, bounds="count", takes_mostly=False),
     "expect_table_row_count_to_equal": Rule("load", columns=(), required=("value",), takes_mostly=False),
     "expect_column_distinct_values_to_be_in_set": _distinct(),
     "expect_column_distinct_values_to_contain_set": _distinct(),

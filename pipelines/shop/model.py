@@ -39,6 +39,8 @@ class ShopSummary:
 
 @dataclass(frozen=True, slots=True)
 class Customer:
+    """What the simulation reads again of a customer; `country` is ISO 3166 alpha-2."""
+
     customer_id: int
     email: str
     full_name: str
@@ -49,6 +51,8 @@ class Customer:
 
 @dataclass(frozen=True, slots=True)
 class Product:
+    """What the simulation reads again of a product; `price_cents` is euro cents, and only active products are viewed and bought."""
+
     product_id: int
     sku: str
     name: str
@@ -120,18 +124,22 @@ class DayChanges:
 
     @property
     def starts_at(self) -> datetime:
+        """The day's first instant: midnight UTC."""
         return make_midnight(self.day)
 
     @property
     def ends_at(self) -> datetime:
+        """The first instant that is no longer in the day: the next midnight UTC."""
         return make_midnight(self.day + ONE_DAY)
 
 
 def make_midnight(day: date) -> datetime:
+    """00:00 UTC of `day`: the shop cuts its days there, wherever its customers live."""
     return datetime.combine(day, time(), tzinfo=UTC)
 
 
 def make_money(cents: int) -> Decimal:
+    """Cents as the exact decimal that a `numeric` column takes: 1250 gives 12.50."""
     return Decimal(cents).scaleb(-2)
 
 

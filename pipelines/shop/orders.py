@@ -23,6 +23,8 @@ DAY = 24 * HOUR
 
 @dataclass(frozen=True, slots=True)
 class Basket:
+    """What a visit ends with: `lines` are (product, pieces), each product once."""
+
     customer: Customer
     lines: Sequence[tuple[Product, int]]
     placed_at: datetime
@@ -30,6 +32,8 @@ class Basket:
 
 @dataclass(frozen=True, slots=True)
 class PricedLine:
+    """`price_cents` is for one piece, `discount_cents` for the whole line, both in the order's currency."""
+
     product_id: int
     quantity: int
     price_cents: int

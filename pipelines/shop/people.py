@@ -38,6 +38,7 @@ def invite_first_customers(shop: Shop, changes: DayChanges) -> None:
 
 
 def sign_up_customers(shop: Shop, changes: DayChanges) -> None:
+    """Add about 12 customers per 3,400 events a day, at least one, each with one or two addresses."""
     stream = shop.open_stream(changes.day, "sign-ups")
     typical = shop.events_per_day * SIGN_UPS_PER_EVENT
     count = max(1, int(typical * (0.6 + 0.8 * stream.random()) + 0.5))
@@ -69,10 +70,12 @@ def change_addresses(shop: Shop, changes: DayChanges) -> None:
 
 
 def draw_name(stream: Random) -> str:
+    """Draw first and last name apart, so that scripts and languages mix."""
     return f"{stream.choice(FIRST_NAMES)} {stream.choice(LAST_NAMES)}"
 
 
 def make_email(full_name: str, customer_id: int, domain: str) -> str:
+    """ASCII, and unique by its customer's id; `customer` stands in for a name without a Latin letter."""
     ascii_name = unicodedata.normalize("NFKD", full_name).encode("ascii", "ignore").decode().lower()
     words = "".join(letter if letter.isalnum() else " " for letter in ascii_name).split()
     return f"{'.'.join(words) or 'customer'}.{customer_id}@{domain}"

@@ -25,6 +25,7 @@ encode_json = JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def make_view(product: Product, position: int, stream: Random) -> str:
+    """The price is in euro; the first view of a visit (`position` 1) also says where the visitor came from."""
     # Two events in three are views, so these are put together by hand around the encoded product.
     text = f'{{"product":{_encode_product(product)},"price":{product.price_cents / 100},"position":{position}'
     if position == 1:
@@ -34,6 +35,7 @@ def make_view(product: Product, position: int, stream: Random) -> str:
 
 
 def make_search(stream: Random) -> str:
+    """A term and 0 to 59 results; four in ten also carry nested filters, with a price range in euro."""
     properties: dict[str, object] = {"term": stream.choice(SEARCH_TERMS), "results": stream.randrange(60)}
     if stream.random() < 0.4:
         price_range = [0, stream.choice((2000, 5000, 10000)) / 100]
@@ -46,15 +48,14 @@ def make_search(stream: Random) -> str:
 
 
 def make_cart(product: Product, quantity: int) -> str:
+    """The price is for one piece, in euro, whatever the customer will pay in."""
     added = {"product_id": product.product_id, "quantity": quantity, "price": product.price_cents / 100}
     return encode_json({"action": "add", "item": added})
 
 
 def make_purchase(order: OpenOrder, lines: Sequence[PricedLine], stream: Random) -> str:
-    items = [
-        {"product_id": line.product_id, "quantity": line.quantity, "unit_price": line.price_cents / 100}
-        for line in lines
-    ]
+    """Amounts are in the order's currency; `total` includes shipping and discounts, `unit_price` neither. One in eight is a gift."""
+    items = [{"product_id": line.product_id, "quantity": line.quantity, "unit_price": line.price_cents / 100} for line in lines]
     properties: dict[str, object] = {
         "order_id": order.order_id,
         "total": order.total_cents / 100,
@@ -69,6 +70,7 @@ def make_purchase(order: OpenOrder, lines: Sequence[PricedLine], stream: Random)
 
 
 def make_support(full_name: str, stream: Random) -> str:
+    """A message that carries its sender's name, which is why people ask to have it erased."""
     language, text = stream.choice(SUPPORT_MESSAGES)
     return encode_json(
         {

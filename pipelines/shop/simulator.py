@@ -14,17 +14,18 @@ from datetime import date
 
 import psycopg
 
+from pipelines.errors import PrerequisiteError
 from pipelines.shop import assortment, bad_rows, orders, people, store, visits
 from pipelines.shop.model import ONE_DAY, DayChanges, Shop, ShopSummary, make_range
 
 __all__ = ["NotAShop", "ShopExists", "ShopSummary", "advance_shop", "create_shop"]
 
 
-class ShopExists(RuntimeError):
+class ShopExists(PrerequisiteError):
     """The database already holds a simulated shop. Nothing was written."""
 
 
-class NotAShop(RuntimeError):
+class NotAShop(PrerequisiteError):
     """The database holds something else than a simulated shop, or nothing. Nothing was written."""
 
 
@@ -58,8 +59,9 @@ def advance_shop(url: str, *, days: int, bad_rows: bool = False) -> ShopSummary:
     with _open_transaction(url) as connection:
         if not _has_shop(connection):
             raise NotAShop(
-                f"{_name_database(connection)} holds no simulated shop. Nothing was written. "
-                "Create one with `create_shop`."
+                [f"{_name_database(connection)} holds no simulated shop."],
+                safe="Nothing was written.",
+                remedy="Create one with `create_shop`.",
             )
         shop, first = store.read_shop(connection)
         tally = store.Tally()
@@ -126,8 +128,9 @@ def _require_empty(connection: store.ShopConnection) -> None:
     database = _name_database(connection)
     if _has_shop(connection):
         raise ShopExists(
-            f"{database} already holds a simulated shop. Nothing was written. Let days pass in it with `advance_shop`, "
-            f"or drop and create the database to begin again."
+            [f"{database} already holds a simulated shop."],
+            safe="Nothing was written.",
+            remedy="Let days pass in it with `advance_shop`, or drop and create the database to begin again.",
         )
     found = connection.execute(
         "select format('%I.%I', nspname, relname) from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
@@ -139,8 +142,9 @@ def _require_empty(connection: store.ShopConnection) -> None:
     if found:
         names = ", ".join(name for (name,) in found)
         raise NotAShop(
-            f"{database} is not empty: it holds {names}, expected nothing in the schemas `public` and `simulator`. "
-            "Nothing was written. Give the simulator a database of its own."
+            [f"{database} is not empty: it holds {names}, expected nothing in the schemas `public` and `simulator`."],
+            safe="Nothing was written.",
+            remedy="Give the simulator a database of its own.",
         )
 
 

@@ -42,9 +42,7 @@ COLUMNS = {
 }
 # What is updated in place: the key, then the columns, each with the type of the array it is sent in.
 UPDATES: dict[str, LiteralString] = {
-    "customers": (
-        "customer_id bigint email text full_name text country text marketing_opt_in bool updated_at timestamptz"
-    ),
+    "customers": "customer_id bigint email text full_name text country text marketing_opt_in bool updated_at timestamptz",
     "products": "product_id bigint unit_price numeric is_active bool",
     "orders": "order_id bigint status order_status updated_at timestamptz",
 }
@@ -61,6 +59,7 @@ class Tally:
     bad_rows: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TABLE_NAMES, 0))
 
     def add(self, changes: DayChanges) -> None:
+        """Count one more day: what the call inserted stays inserted when updated, and counts nowhere once deleted."""
         for table in TABLE_NAMES:
             inserted = self.inserted[table]
             # Bare keys: 300,000 one-element tuples would keep the garbage collector busy.
@@ -73,10 +72,12 @@ class Tally:
 
 
 def create_tables(connection: ShopConnection) -> None:
+    """Run `schema.sql`; a psycopg error where one of its names is taken."""
     connection.execute(Path(__file__).with_name("schema.sql").read_bytes())
 
 
 def write_changes(connection: ShopConnection, changes: DayChanges) -> None:
+    """Insert by COPY in the order that foreign keys allow, then update, then delete; the caller commits."""
     for table in TABLE_NAMES:
         if changes.inserted[table]:
             _insert(connection, table, changes.inserted[table])
@@ -117,8 +118,7 @@ def read_shop(connection: ShopConnection) -> tuple[Shop, date]:
     )
     shop.customers = [Customer(*row) for row in customers]
     products = connection.execute(
-        "select product_id, sku, name, category, (unit_price * 100)::bigint, is_active from products"
-        " order by product_id"
+        "select product_id, sku, name, category, (unit_price * 100)::bigint, is_active from products order by product_id"
     )
     shop.products = [Product(*row) for row in products]
     addresses = connection.execute("select address_id from addresses order by address_id")

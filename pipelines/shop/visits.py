@@ -49,12 +49,15 @@ class Assortment:
     cumulative_weights: Sequence[float]
 
     def pick(self, stream: Random) -> Product:
+        """Draw a product, popular ones more often."""
         # What `stream.choices` does, in a fifth of its time.
         return self.products[bisect(self.cumulative_weights, stream.random() * self.cumulative_weights[-1])]
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
+    """Who visits and from where; `customer` is None for a stranger, `country` and `ip` where the event does not say."""
+
     customer: Customer | None
     device: str
     country: str | None
@@ -71,11 +74,13 @@ class Visit:
     viewed: int = 0
 
     def wait(self) -> float:
+        """Let 3 to 93 seconds pass, more often few than many, and return the clock."""
         chance = self.stream.random()
         self.clock += 3.0 + 90.0 * chance * chance
         return self.clock
 
     def view(self, product: Product) -> Step:
+        """Look at a product; the event counts the visit's views from 1."""
         self.viewed += 1
         return (self.wait(), "view", properties.make_view(product, self.viewed, self.stream))
 
@@ -141,9 +146,7 @@ def erase_events(shop: Shop, changes: DayChanges) -> None:
     changes.deleted["events"].extend(sorted(erased))
     # Tomorrow nothing can be erased that is older than yesterday.
     kept = [day for day in shop.erasable_events if day >= changes.day - ONE_DAY]
-    shop.erasable_events = {
-        day: [event_id for event_id in shop.erasable_events[day] if event_id not in erased] for day in kept
-    }
+    shop.erasable_events = {day: [event_id for event_id in shop.erasable_events[day] if event_id not in erased] for day in kept}
 
 
 def _draw_starts(shop: Shop, day: date, stream: Random) -> list[float]:

@@ -42,11 +42,13 @@ class Warehouse:
         self.query("""
             create table raw_shop.events (
                 event_id bigint, session_id varchar, customer_id bigint, event_type varchar, device varchar, country varchar,
-                email varchar, properties varchar, occurred_at timestamptz, received_at timestamptz, _load_id varchar, _loaded_at timestamptz
+                email varchar, properties varchar, occurred_at timestamptz, received_at timestamptz,
+                _load_id varchar, _loaded_at timestamptz
             )""")
         self.query("""
             create table daybreak.windows (
-                source_name varchar, table_name varchar, day date, row_count bigint, digest varchar, load_id varchar, committed_at timestamptz
+                source_name varchar, table_name varchar, day date, row_count bigint, digest varchar, load_id varchar,
+                committed_at timestamptz
             )""")
 
     def add_events(self, day: dt.date, count: int, load_id: str) -> None:
@@ -66,10 +68,11 @@ class Warehouse:
         ]
         with duckdb.connect(self.path) as connection:
             connection.executemany(
-                "insert into raw_shop.events (event_id, session_id, event_type, device, properties, occurred_at, received_at, _load_id, _loaded_at)"
+                "insert into raw_shop.events"
+                " (event_id, session_id, event_type, device, properties, occurred_at, received_at, _load_id, _loaded_at)"
                 " select ?, ?, ?, ?, '{}', moment, moment, ?, moment from (select cast(? as timestamptz) as moment)",
                 [(i, session, kind, device, load, at) for i, session, kind, device, at, load in rows],
-            )  # fmt: skip
+            )
 
     def commit_day(self, day: dt.date, load_id: str) -> None:
         self.query("delete from daybreak.windows where day = ?", day)

@@ -92,9 +92,7 @@ def test_a_stale_page_still_draws_and_shows_one_banner(chromium: str, tmp_path: 
 
 
 @pytest.mark.parametrize(("hours", "is_overdue"), [(2, False), (30, True)])
-def test_a_page_that_nobody_replaced_says_so_by_itself(
-    chromium: str, tmp_path: Path, hours: int, is_overdue: bool
-) -> None:
+def test_a_page_that_nobody_replaced_says_so_by_itself(chromium: str, tmp_path: Path, hours: int, is_overdue: bool) -> None:
     published_at = datetime.now(UTC) - timedelta(hours=hours)
     dom, _ = open_page(chromium, render_morning(make_page(days=0, published_at=published_at)), tmp_path)
     assert ('id="overdue" hidden' not in dom) is is_overdue

@@ -1,19 +1,19 @@
-"""The shop against a real embedded PostgreSQL: same seed, same shop; its books balance; its counts are exact."""
+"""The shop against a real embedded PostgreSQL: same seed, same shop; its books balance; its counts are exact.
+
+Not here: the server itself (`test_shop_server.py`).
+"""
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 
 from pipelines.shop.model import TABLE_NAMES
-from pipelines.shop.server import DATABASE, open_shop_server, start_shop_server, stop_shop_server
+from pipelines.shop.server import DATABASE, open_shop_server
 from pipelines.shop.simulator import NotAShop, ShopExists, advance_shop, create_shop
 
 TODAY = date(2026, 3, 10)
@@ -226,9 +226,7 @@ def test_a_shop_does_not_contradict_itself(lived_in_url: str, contradiction: str
 def test_a_shop_has_everything_a_sync_must_cope_with(lived_in_url: str) -> None:
     assert len(fetch(lived_in_url, "select distinct status from orders")) == 6
     assert len(fetch(lived_in_url, "select distinct status from payments")) == 4
-    assert fetch(lived_in_url, "select count(*) > 10 from events where received_at::date > occurred_at::date") == [
-        (True,)
-    ]
+    assert fetch(lived_in_url, "select count(*) > 10 from events where received_at::date > occurred_at::date") == [(True,)]
     assert fetch(lived_in_url, "select count(*) > 0 from customers where full_name = 'Zoë Łukasz 渡辺'") == [(True,)]
     per_day = "select count(*) / 45 between 160 and 240 from events"
     assert fetch(lived_in_url, per_day) == [(True,)]
@@ -292,43 +290,3 @@ def test_readers_see_a_day_whole_or_not_at_all(empty_url: str) -> None:
             with pytest.raises(psycopg.errors.LockNotAvailable):
                 advance_shop(empty_url, days=1)
     assert read_content(empty_url)["orders"] == before
-
-
-def test_a_killed_server_comes_back_with_what_was_committed(tmp_path: Path) -> None:
-    folder = tmp_path / "with spaces & more" / "postgres"
-    with open_shop_server(folder) as url:
-        with psycopg.connect(url) as connection:
-            connection.execute("create table kept (id int)")
-        os.kill(int((folder / "postmaster.pid").read_text().split()[0]), signal.SIGKILL)
-        with open_shop_server(folder) as url_again:
-            assert fetch(url_again, "select count(*) from kept") == [(0,)]
-        assert url_again == url
-        assert fetch(url, "select count(*) from kept") == [(0,)], (
-            "the inner block stopped a server that the outer one uses"
-        )
-    with pytest.raises(psycopg.OperationalError):
-        fetch(url, "select 1")
-
-
-def test_a_server_on_a_long_path_is_left_running_until_it_is_stopped(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 30) / "postgres"
-    url = start_shop_server(folder)
-    with open_shop_server(folder) as same_url:
-        assert same_url == url
-    assert fetch(url, "select 1") == [(1,)]
-    stop_shop_server(folder)
-    with pytest.raises(psycopg.OperationalError):
-        fetch(url, "select 1")
-    stop_shop_server(folder)
-
-
-def test_the_url_works_for_adbc_and_sqlalchemy(server_url: str) -> None:
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    dbapi = pytest.importorskip("adbc_driver_postgresql.dbapi")
-    with dbapi.connect(server_url) as connection, connection.cursor() as cursor:
-        cursor.execute("select current_database()")
-        assert cursor.fetchone() == (DATABASE,)
-    engine = sqlalchemy.create_engine(server_url.replace("postgresql:", "postgresql+psycopg:"))
-    with engine.connect() as connection:
-        assert connection.scalar(sqlalchemy.text("select current_database()")) == DATABASE
-    engine.dispose()

@@ -76,12 +76,8 @@ def make_page(*, days: int = 90, published_at: datetime = PUBLISHED_AT) -> Morni
         models=_make_models(published_at) if days else (),
         daily_revenue=_table([_make_revenue_row(day, today, chance) for day in calendar], REVENUE),
         daily_funnel=_table([row for day in calendar for row in _make_funnel_rows(day, today, chance)], FUNNEL),
-        orders_by_status=_table(
-            [{"status": key, "order_count": value} for key, value in statuses.items() if days], STATUSES
-        ),
-        top_countries=_table(
-            [{"country": key, "revenue": Decimal(value)} for key, value in countries.items() if days], COUNTRIES
-        ),
+        orders_by_status=_table([{"status": key, "order_count": value} for key, value in statuses.items() if days], STATUSES),
+        top_countries=_table([{"country": key, "revenue": Decimal(value)} for key, value in countries.items() if days], COUNTRIES),
         currency="EUR",
     )
 
@@ -122,9 +118,7 @@ def _make_tables(published_at: datetime) -> tuple[TableHealth, ...]:
 
 
 def _make_models(published_at: datetime) -> tuple[ModelHealth, ...]:
-    return tuple(
-        ModelHealth(name, published_at - timedelta(minutes=2), 4 + rank, 0, None) for rank, name in enumerate(MODELS)
-    )
+    return tuple(ModelHealth(name, published_at - timedelta(minutes=2), 4 + rank, 0, None) for rank, name in enumerate(MODELS))
 
 
 def _make_revenue_row(day: date, today: date, chance: random.Random) -> dict[str, Any]:

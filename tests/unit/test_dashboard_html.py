@@ -49,9 +49,7 @@ def read_chart_data(html: str) -> dict[str, Any]:
 
 def empty_tables(page: MorningPage) -> MorningPage:
     nothing = pa.table({})
-    return replace(
-        page, daily_revenue=nothing, daily_funnel=nothing, orders_by_status=nothing, top_countries=nothing, models=()
-    )
+    return replace(page, daily_revenue=nothing, daily_funnel=nothing, orders_by_status=nothing, top_countries=nothing, models=())
 
 
 def test_page_says_when_its_data_is_from(html: str) -> None:

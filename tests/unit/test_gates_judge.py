@@ -30,9 +30,7 @@ def test_mostly_is_judged_on_the_sum_of_the_chunks_and_not_on_any_of_them(mostly
     assert verdict.numbers == {"evaluated": 1_000, "failed": 50, "share": 0.05, "mostly": mostly}
 
 
-@pytest.mark.parametrize(
-    ("evaluated", "failed", "mostly"), [(10, 3, 0.7), (100, 45, 0.55), (1_000, 1, 0.999), (3, 0, 1.0), (0, 0, 1.0)]
-)
+@pytest.mark.parametrize(("evaluated", "failed", "mostly"), [(10, 3, 0.7), (100, 45, 0.55), (1_000, 1, 0.999), (3, 0, 1.0), (0, 0, 1.0)])
 def test_a_share_that_is_exactly_met_passes(evaluated: int, failed: int, mostly: float) -> None:
     assert is_share_met(evaluated, failed, mostly)
     assert not is_share_met(evaluated + 1, failed + 1, mostly)

@@ -28,9 +28,7 @@ def land(folder: Path, *chunks: pa.Table) -> list[Path]:
     return files
 
 
-def find(
-    files: Sequence[Path], name: str, /, *, mode: Mode = "snapshot", mostly: float = 1.0, **arguments: Any
-) -> LoadFinding:
+def find(files: Sequence[Path], name: str, /, *, mode: Mode = "snapshot", mostly: float = 1.0, **arguments: Any) -> LoadFinding:
     """Judge one expectation of a load of 1,000 rows whose key is ``id``."""
     expectation = Expectation(f"expect_{name}", arguments, "hold", mostly)
     spec = TableSpec("shop", "public", "orders", mode, key=("id",), expectations=(expectation,))
@@ -110,9 +108,7 @@ def test_two_rows_with_one_key_in_one_chunk_are_two_rows(tmp_path: Path) -> None
     ],
 )
 @pytest.mark.parametrize("has_files", [True, False])
-def test_row_counts_are_the_loads(
-    tmp_path: Path, has_files: bool, name: str, arguments: dict[str, Any], passed: bool
-) -> None:
+def test_row_counts_are_the_loads(tmp_path: Path, has_files: bool, name: str, arguments: dict[str, Any], passed: bool) -> None:
     files = land(tmp_path, pa.table({"a": [1]})) if has_files else []
     found = find(files, name, **arguments)
     assert (found.passed, found.observed) == (passed, 1_000)
@@ -178,9 +174,7 @@ def test_aggregates_are_exact_and_no_value_is_in_no_range(  # noqa: PLR0917
         ("at", [f"2024-01-0{day}" for day in range(1, 7)], 0, 1),
     ],
 )
-def test_distinct_values_are_compared_as_sets(
-    tmp_path: Path, column: str, value_set: list[Any], unexpected: int, missing: int
-) -> None:
+def test_distinct_values_are_compared_as_sets(tmp_path: Path, column: str, value_set: list[Any], unexpected: int, missing: int) -> None:
     files = land(tmp_path, COLUMNS.slice(0, 2), COLUMNS.slice(2))
     outcomes = {"be_in_set": not unexpected, "contain_set": not missing, "equal_set": not unexpected and not missing}
     for name, passed in outcomes.items():

@@ -151,9 +151,7 @@ def test_sets_hold_exact_values(column: str, value_set: list[Any], inside: tuple
         ("column_values_to_be_json_parseable", {}, (0, 1, 3, 4)),
     ],
 )
-def test_text_is_matched_as_python_does(
-    kind: pa.DataType, name: str, arguments: dict[str, Any], failing: tuple[int, ...]
-) -> None:
+def test_text_is_matched_as_python_does(kind: pa.DataType, name: str, arguments: dict[str, Any], failing: tuple[int, ...]) -> None:
     rows = pa.table({"text": pa.array(["AB", "ab", None, "é", "? "], kind)})
     found = find(rows, name, column="text", **arguments)
     assert (found.evaluated, found.failing) == (4, failing)
@@ -197,8 +195,7 @@ def test_a_pandas_index_in_the_files_metadata_does_not_move_positions() -> None:
 def test_only_rows_that_are_to_step_aside_are_named() -> None:
     names = ("hold", "warn", "quarantine")
     expectations = tuple(
-        Expectation("expect_column_values_to_be_between", {"column": "id", "min_value": 6}, on_failure, 0.1)
-        for on_failure in names
+        Expectation("expect_column_values_to_be_between", {"column": "id", "min_value": 6}, on_failure, 0.1) for on_failure in names
     )
     spec = TableSpec("shop", "public", "orders", "snapshot", expectations=expectations)
     found = GreatExpectationsGate().check_rows(spec, ROWS)

@@ -67,9 +67,7 @@ def test_at_least_the_published_version_is_kept(target: Path) -> None:
 
 
 @pytest.mark.parametrize("fails_at", range(1, 5))
-def test_any_failed_fsync_leaves_a_whole_page_and_no_temp_files(
-    target: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int
-) -> None:
+def test_any_failed_fsync_leaves_a_whole_page_and_no_temp_files(target: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int) -> None:
     """Four of them: version, its folder, page, its folder. The disk is what fails, so the system call is replaced."""
     publish(target, "old", keep_versions=3)
     calls, real = iter(range(1, 100)), os.fsync
@@ -127,10 +125,7 @@ def test_a_reader_never_sees_half_a_page(target: Path) -> None:
 
 
 def test_publishers_of_one_page_wait_for_each_other(target: Path) -> None:
-    publishers = [
-        threading.Thread(target=publish, args=(target, letter * SIZE), kwargs={"keep_versions": 20})
-        for letter in "abcd"
-    ]
+    publishers = [threading.Thread(target=publish, args=(target, letter * SIZE), kwargs={"keep_versions": 20}) for letter in "abcd"]
     for publisher in publishers:
         publisher.start()
     for publisher in publishers:
