@@ -9,12 +9,15 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
 from pipelines.settings import Settings, load_settings, write_env_file
+
+if TYPE_CHECKING:
+    from pipelines.wiring import SyncRequest
 
 FAILED, MISCONFIGURED, HELD = 1, 2, 3
 
@@ -81,7 +84,7 @@ def _require_a_source(settings: Settings) -> None:
         raise ConfigError(
             [f"Source `{source.name}`: {source.url_env} is not set." for source in missing],
             safe="Nothing was read or written.",
-            remedy="Set it to your database (postgresql://user:password@host:5432/database), or try the simulated shop: daybreak shop start",
+            remedy="Set it to your database (postgresql://user:password@host:5432/database), or try a simulated shop: daybreak shop start",
         )
 
 
@@ -95,11 +98,11 @@ def sync(
     from pipelines.cli_output import show_results, watching
     from pipelines.progress import Happening, tell
     from pipelines.state.results import sum_counts
-    from pipelines.wiring import SyncRequest, sync_tables
+    from pipelines.wiring import sync_tables
 
     with explaining():
         settings = load_settings()
-        request = _make_request(settings, source, tables or [], SyncRequest)
+        request = _make_request(settings, source, tables or [])
         with watching(is_quiet=as_json):
             results = sync_tables(settings, request, lambda done: tell(Happening(done.table, done.outcome, is_over=True)))
     if as_json:
@@ -111,8 +114,10 @@ def sync(
         raise typer.Exit(HELD)
 
 
-def _make_request(settings: Settings, source: str, tables: list[str], request: Any) -> Any:  # noqa: ANN401 - imported late
+def _make_request(settings: Settings, source: str, tables: list[str]) -> "SyncRequest":
+    """Return what to sync. Raises ``ConfigError`` for names that the catalog does not have, and for a missing URL."""
     from pipelines.progress import Happening, tell
+    from pipelines.wiring import SyncRequest
 
     sources = {item.name: item for item in settings.sources()}
     if source not in sources:
@@ -126,7 +131,7 @@ def _make_request(settings: Settings, source: str, tables: list[str], request: A
         )
     settings.source_url(sources[source])
     chosen = tuple(found[name] for name in tables) or sources[source].tables
-    return request(sources[source], chosen, progress=lambda table, phase, rows: tell(Happening(table.id, phase, rows)))
+    return SyncRequest(sources[source], chosen, progress=lambda table, phase, rows: tell(Happening(table.id, phase, rows)))
 
 
 @app.command()
