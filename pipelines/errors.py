@@ -27,18 +27,22 @@ class DaybreakError(Exception):
     """What happened, what is safe now, and what to do, with the facts as attributes."""
 
     is_retryable: ClassVar[bool] = False
+    separator: ClassVar[str] = " "  # between what happened, what is safe and what to do
 
     def __init__(self, what: str, *, safe: str, remedy: str, table: str | None = None, load_id: str | None = None) -> None:
         """Keep the facts; ``str()`` renders them as one paragraph."""
         self.what, self.safe, self.remedy, self.table, self.load_id = what, safe, remedy, table, load_id
         where = ", ".join(part for part in (table and f"Table `{table}`", load_id and f"load `{load_id}`") if part)
-        super().__init__(" ".join(part for part in (f"{where}: {what}" if where else what, safe, remedy) if part))
+        told = (f"{where}: {what}" if where else what, f"{safe} {remedy}".strip())
+        super().__init__(self.separator.join(part for part in told if part))
 
 
 class _ManyProblems(DaybreakError):
+    separator = "\n"
+
     def __init__(self, problems: Sequence[str], *, safe: str, remedy: str) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(problems), safe=f"\n{safe}", remedy=remedy)
+        super().__init__("\n".join(problems), safe=safe, remedy=remedy)
 
 
 class ConfigError(_ManyProblems):
