@@ -6,10 +6,10 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.delivery import DASHBOARD_KEY, make_dashboards, make_report_asset
+from pipelines.assets.delivery import READ_COPY_KEY, make_dashboards, make_read_copy, make_report_asset
 from pipelines.assets.ingestion import make_ingestion, raw_key
 from pipelines.assets.manifest import load_manifest
-from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets
+from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets, synced_models
 from pipelines.jobs import make_jobs
 from pipelines.partitions import make_daily_partitions
 from pipelines.schedules import make_schedules
@@ -23,15 +23,18 @@ def build_defs(*, settings: Settings) -> dg.Definitions:
     manifest = load_manifest(settings)
     owner = next((source.owner for source in sources if source.owner), "data-platform@example.com")
     ingestion = make_ingestion(sources, make_daily_partitions(settings, sources), _describe_sources(manifest))
-    dbt = make_dbt_assets(manifest)
-    model_keys = {spec.metadata[UNIQUE_ID]: spec.key for spec in dbt.specs}
-    raw_keys = [raw_key(table) for source in sources for table in source.tables]
+    models = synced_models(manifest, {f"raw_{source.name}" for source in sources})
+    dbt = [make_dbt_assets(manifest, models)] if models else []
+    model_keys = {spec.metadata[UNIQUE_ID]: spec.key for step in dbt for spec in step.specs}
+    contents = [*[raw_key(table) for source in sources for table in source.tables], *model_keys.values()]
+    dashboards = make_dashboards(manifest, model_keys, owner)
     return dg.Definitions(
         assets=[
             *ingestion,
-            dbt,
-            make_dashboards(manifest, model_keys, owner),
-            make_report_asset([*raw_keys, *model_keys.values(), DASHBOARD_KEY], owner),
+            *dbt,
+            make_read_copy(manifest, models, contents, owner),
+            *dashboards,
+            make_report_asset([*contents, READ_COPY_KEY, *(dashboard.key for dashboard in dashboards)], models, owner),
         ],
         jobs=make_jobs([source.name for source in sources]),
         schedules=make_schedules(settings.time_zone),

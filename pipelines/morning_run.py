@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.dead_runs import LIFE_TAG, end_dead_runs, living
 from pipelines.settings import Settings
 
 # Dagster obeys nothing but this file about telemetry. Retries are for crashes: a run that failed on data fails again.
@@ -53,11 +54,11 @@ def run_morning(settings: Settings) -> RunOutcome:
 
     log = settings.home / "logs" / "run.log"
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    with (
-        _stdout_in(log),
-        dg.DagsterInstance.get() as instance,
-        dg.execute_job(dg.reconstructable(morning_job), instance=instance, run_config=quiet, tags={"daybreak/started_by": "cli"}) as result,
-    ):
+    lives = settings.home / "dagster" / "lives"
+    with _stdout_in(log), dg.DagsterInstance.get() as instance, living(lives) as life:
+        end_dead_runs(instance, lives)
+        tags = {"daybreak/started_by": "cli", LIFE_TAG: life}
+        result = dg.execute_job(dg.reconstructable(morning_job), instance=instance, run_config=quiet, tags=tags)
         failures = [_explain(event) for event in result.all_events if event.is_step_failure]
         return RunOutcome(result.run_id, result.success, read_report(settings, result.run_id), failures[0] if failures else None, log)
 

@@ -1,12 +1,13 @@
 """Puts an engine together from settings, and syncs the tables of a source on a few threads. No Dagster in here."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipelines.errors import DaybreakError
+from pipelines.errors import DaybreakError, SourceUnavailable, WarehouseUnavailable
 from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.sources import open_source
@@ -17,7 +18,8 @@ from pipelines.sync.model import SourceSpec, TableResult, TableSpec
 from pipelines.sync.plan import DayRange
 from pipelines.warehouses import open_warehouse
 
-SOURCE_TRIES = 3  # a source that does not answer is asked again before its tables are held
+TRIES = 3  # what may be retried is tried again before a table is held
+PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
 
 
 @dataclass(frozen=True)
@@ -69,8 +71,9 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
     reason, and the other tables go on. Raises only what is a defect of ours.
     """
     workers = min(settings.parallel_tables, request.source.max_connections, len(request.tables)) or 1
+    given_up: list[DaybreakError] = []
     with ThreadPoolExecutor(workers, thread_name_prefix=f"sync-{request.source.name}") as pool:
-        futures = [pool.submit(_sync_or_hold, settings, request, table) for table in request.tables]
+        futures = [pool.submit(_sync_or_hold, settings, request, table, given_up) for table in request.tables]
         results = []
         for future in futures:
             result = future.result()
@@ -80,15 +83,36 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
         return results
 
 
-def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec) -> TableResult:
+def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec, given_up: list[DaybreakError]) -> TableResult:
+    """Sync one table. ``given_up`` tells the others that the source or the warehouse cannot be had, so they need not wait too."""
     days = request.days if table.mode == "partitioned" else None
-    for attempt in range(SOURCE_TRIES):
+    for attempt in range(TRIES):
+        if given_up:
+            return _hold(settings, table, given_up[0])
         try:
             with open_engine(settings, request) as engine:
                 return sync_table(engine, table, days)
         except DaybreakError as error:
-            if error.is_retryable and attempt + 1 < SOURCE_TRIES:
-                continue
-            open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id)
-            return TableResult(table.id, "held", held_reason=str(error))
+            is_last = attempt + 1 == TRIES
+            is_source_down = is_last and isinstance(error, SourceUnavailable) and not _answers(settings, request, table)
+            if is_source_down or isinstance(error, WarehouseUnavailable):  # which was waited for, long enough
+                given_up.append(error)
+            if is_last or given_up or not error.is_retryable:
+                return _hold(settings, table, error)
+        time.sleep(PAUSE_SECONDS * 2**attempt)
     raise AssertionError("the loop returns or raises")
+
+
+def _answers(settings: Settings, request: SyncRequest, table: TableSpec) -> bool:
+    """Whether the source answers at all: a query of one table may have been ended, which says nothing of the others."""
+    try:
+        with open_source(request.source.name, settings.source_url(request.source)) as source:
+            source.observe(table)
+    except DaybreakError:
+        return False
+    return True
+
+
+def _hold(settings: Settings, table: TableSpec, error: DaybreakError) -> TableResult:
+    open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id)
+    return TableResult(table.id, "held", held_reason=str(error))

@@ -1,14 +1,15 @@
 """Starts a run of the tables that have new rows in their source.
 
 The decision compares the source's newest cursor with the mirror's watermark, so it does not matter whether a tick was missed, doubled
-or late. A value that was asked for already is not asked for again until its run had time to commit it. What a table deletes, or
-writes behind its cursor, is not seen from here: the morning run and reconciliation find that.
+or late. A table that was asked for is not asked for again until something of it was committed, or its run had all the time it
+needs: rows that keep coming do not pile up runs. What a table deletes, or writes behind its cursor, is not seen from here: the
+morning run and reconciliation find that.
 """
 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,12 +19,10 @@ from pipelines.assets.ingestion import raw_key
 from pipelines.errors import DaybreakError
 from pipelines.jobs import SYNC_TABLES
 from pipelines.settings import Settings, load_settings
-from pipelines.sources import open_source
 from pipelines.sync.model import SourceSpec
-from pipelines.wiring import open_mirror
 
 INTERVAL_SECONDS = 300
-# A run that has not committed a value by then is taken for dead, and the value is asked for again.
+# A run that has committed nothing of a table by then is taken for dead or held, and the table is asked for again.
 PATIENCE = timedelta(minutes=30)
 
 
@@ -38,9 +37,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Asked:
-    """A value that a run was started for."""
+    """The last run that was started for a table: what was new then, what was committed then, and how often that was tried."""
 
     value: str
+    committed: str | None
+    attempt: int
     at: datetime
 
 
@@ -62,14 +63,20 @@ def decide(probes: Sequence[Probe], asked: Mapping[str, Asked], now: datetime) -
     if not due:
         reason = "nothing new" if not behind else f"on its way: {', '.join(probe.table for probe in behind)}"
         return Decision((), remembered, None, reason)
-    remembered |= {probe.table: Asked(probe.source_value or "", now) for probe in due}
+    remembered |= {probe.table: _ask(probe, asked.get(probe.table), now) for probe in due}
     tables = tuple(sorted(probe.table for probe in due))
-    content = json.dumps([(table, remembered[table].value, remembered[table].at.isoformat()) for table in tables])
+    # Without the time: a tick that is evaluated again, as its cursor was not saved, must come to the same key.
+    content = json.dumps([(table, remembered[table].value, remembered[table].committed, remembered[table].attempt) for table in tables])
     return Decision(tables, remembered, hashlib.sha256(content.encode()).hexdigest()[:16], None)
 
 
 def _is_on_its_way(probe: Probe, asked: Asked | None, now: datetime) -> bool:
-    return asked is not None and asked.value == probe.source_value and now - asked.at < PATIENCE
+    return asked is not None and asked.committed == probe.committed_value and now - asked.at < PATIENCE
+
+
+def _ask(probe: Probe, before: Asked | None, now: datetime) -> Asked:
+    is_again = before is not None and before.committed == probe.committed_value
+    return Asked(probe.source_value or "", probe.committed_value, before.attempt + 1 if before and is_again else 1, now)
 
 
 def make_source_changes(source: SourceSpec) -> dg.SensorDefinition:
@@ -110,6 +117,9 @@ def _graph(context: dg.SensorEvaluationContext) -> Any:  # noqa: ANN401 - its cl
 
 def probe_source(settings: Settings, source: SourceSpec) -> list[Probe]:
     """Ask the source for the newest cursor of each table that has one: one index look-up a table."""
+    from pipelines.sources import open_source
+    from pipelines.wiring import open_mirror
+
     mirror = open_mirror(settings.state_url)
     with open_source(source.name, settings.source_url(source)) as opened:
         found = []
@@ -121,11 +131,14 @@ def probe_source(settings: Settings, source: SourceSpec) -> list[Probe]:
 
 
 def read_cursor(text: str | None) -> dict[str, Asked]:
-    """Return what was asked for, from the sensor's cursor."""
+    """Return what was asked for, from the sensor's cursor; nothing from one of another release."""
     stored = json.loads(text) if text else {}
-    return {table: Asked(item["value"], datetime.fromisoformat(item["at"])) for table, item in stored.items()}
+    try:
+        return {table: Asked(**{**item, "at": datetime.fromisoformat(item["at"])}) for table, item in stored.items()}
+    except (KeyError, TypeError, ValueError):
+        return {}
 
 
 def write_cursor(asked: Mapping[str, Asked]) -> str:
     """Return the sensor's cursor."""
-    return json.dumps({table: {"value": item.value, "at": item.at.isoformat()} for table, item in asked.items()})
+    return json.dumps({table: {**asdict(item), "at": item.at.isoformat()} for table, item in asked.items()})

@@ -1,7 +1,10 @@
 """One embedded PostgreSQL for the session, a fresh database per test, and a project on a temporary home that syncs from it."""
 
 import json
+import math
 import os
+import shutil
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -25,27 +28,24 @@ Row = tuple[str | None, ...]
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """The URL of a maintenance database in a server that lives as long as the test session."""
     from pipelines.shop.server import open_shop_server
 
+    # Not under pytest's folder: each session that starts makes that unreadable for the server's own user.
+    folder = Path(tempfile.mkdtemp(prefix="daybreak-tests-"))
     try:
-        opened = open_shop_server(tmp_path_factory.mktemp("server") / "postgres")
-        url = opened.__enter__()
+        with open_shop_server(folder / "postgres") as url, psycopg.connect(url, autocommit=True) as connection:
+            for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_prepared_transactions = 8"):
+                connection.execute(f"alter system set {setting}")  # type: ignore[arg-type]
     except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
         if os.environ.get("CI"):
             raise
         pytest.skip(f"no PostgreSQL here: {error}")
-    with psycopg.connect(url, autocommit=True) as connection:
-        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off"):
-            connection.execute(f"alter system set {setting}")
-        connection.execute("select pg_reload_conf()")
-        restart = connection.execute("show max_prepared_transactions").fetchone() == ("0",)
-        if restart:
-            connection.execute("alter system set max_prepared_transactions = 8")
-    opened.__exit__(None, None, None)  # so that prepared transactions may be tested
-    with open_shop_server(tmp_path_factory.getbasetemp() / "server0" / "postgres") as url:
+    with open_shop_server(folder / "postgres") as url:  # started again, with the settings
         yield url
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -71,7 +71,9 @@ class Project:
     def settings(self) -> Settings:
         (self.home / "catalog").mkdir(parents=True, exist_ok=True)
         catalog = {"source": "shop", "url_env": "SOURCE_URL", "schema": "public", "tables": self.tables}
-        (self.home / "catalog" / "shop.yaml").write_text(json.dumps(catalog))
+        file, text = self.home / "catalog" / "shop.yaml", json.dumps(catalog)
+        if not file.exists() or file.read_text() != text:
+            file.write_text(text)
         return load_settings(
             {
                 "DAYBREAK_HOME": str(self.home),
@@ -131,7 +133,12 @@ class Project:
 
     def source_rows(self, name: str) -> list[Row]:
         spec = self.spec(name)
-        columns = ", ".join(f"{_quote(column)}::text" for column in self.columns(name))
+        floats = {"real": "FLOAT", "double precision": "DOUBLE"}
+        kinds = dict(
+            self.fetch(f"select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = $${_quote(name)}$$::regclass")
+        )
+        told = {column: f"'{floats[str(kinds[column])]} ' || " if kinds[column] in floats else "" for column in self.columns(name)}
+        columns = ", ".join(f"{prefix}{_quote(column)}::text" for column, prefix in told.items())
         where = ""
         if spec.partition:
             day, zone = _quote(spec.partition.column), self.settings.time_zone
@@ -142,21 +149,22 @@ class Project:
 
     def columns(self, name: str) -> list[str]:
         spec = self.spec(name)
-        found = self.fetch(
-            f"select attname from pg_attribute where attrelid = '{_quote(name)}'::regclass and attnum > 0 and not attisdropped order by attnum"
-        )
+        of_table = f"attrelid = $${_quote(name)}$$::regclass and attnum > 0 and not attisdropped"
+        found = self.fetch(f"select attname from pg_attribute where {of_table} order by attnum")
         return [str(column) for (column,) in found if column not in spec.masks]
 
     def warehouse_rows(self, name: str) -> list[Row]:
         relation = f"raw_shop.{_quote(name)}"
         types = dict(
-            self.ask(f"select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = '{name.replace(chr(39), chr(39) * 2)}'")
+            self.ask(f"select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = $${name}$$")
         )
         columns = ", ".join(_rendered(column, types[column]) for column in self.columns(name))
         return self.ask(f"select {columns} from {relation}")
 
     def quarantine(self, name: str) -> list[dict[str, Any]]:
-        rows = self.ask(f"select key, column_name, reason, original, day from daybreak.quarantine where table_name = '{name}' and state = 'open'")
+        rows = self.ask(
+            f"select key, column_name, reason, original, day from daybreak.quarantine where table_name = '{name}' and state = 'open'"
+        )
         return [dict(zip(("key", "column", "reason", "original", "day"), row, strict=True)) for row in rows]
 
     def check(self, name: str) -> None:
@@ -183,8 +191,6 @@ class Project:
 
     def copy_to(self, home: Path) -> "Project":
         """Return the same project on a copy of its home."""
-        import shutil
-
         shutil.copytree(self.home, home)
         return replace(self, home=home, environment=dict(self.environment), tables=list(self.tables))
 
@@ -206,7 +212,11 @@ def _rendered(column: str, kind: str) -> str:
         return f"'\\x' || lower(hex({name}))"
     if kind in ("FLOAT", "DOUBLE"):
         return f"'{kind} ' || cast({name} as varchar)"
-    return f"regexp_replace(cast({name} as varchar), ' ?\\(BC\\)(.*)$', '\\1 BC')" if kind.startswith(("DATE", "TIMESTAMP")) else f"cast({name} as varchar)"
+    return (
+        f"regexp_replace(cast({name} as varchar), ' ?\\(BC\\)(.*)$', '\\1 BC')"
+        if kind.startswith(("DATE", "TIMESTAMP"))
+        else f"cast({name} as varchar)"
+    )
 
 
 def _normal(row: Row) -> Row:
@@ -216,9 +226,8 @@ def _normal(row: Row) -> Row:
 def _number(text: str) -> str:
     kind, _, value = text.partition(" ")
     number = float(value)
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(number)]
     import numpy
 
-    shortest = numpy.format_float_positional(numpy.float32(number) if kind == "FLOAT" else number, trim="-")
-    return shortest
+    return numpy.format_float_positional(numpy.float32(number) if kind == "FLOAT" else number, trim="-")

@@ -1,4 +1,4 @@
-"""Delivery assets: the dashboards, and the morning report that decides whether the run may look green."""
+"""Delivery assets: the read copy, the dashboards, and the morning report that decides whether the run may look green."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,34 +7,69 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.build_plan import raw_tables_under
-from pipelines.delivery.morning_data import MORNING, MorningInputs, deliver_morning
-from pipelines.delivery.report import make_report, write_report
 from pipelines.progress import Happening, tell
 from pipelines.settings import load_settings
-from pipelines.wiring import open_mirror
 
-DASHBOARD_KEY = dg.AssetKey(["dashboards", "morning"])
+MORNING = "morning"
+READ_COPY_KEY = dg.AssetKey(["warehouse", "read_copy"])
+DASHBOARD_KEY = dg.AssetKey(["dashboards", MORNING])
 REPORT_KEY = dg.AssetKey(["reports", "morning"])
 
 
-def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], owner: str) -> dg.AssetsDefinition:
-    """Return the dashboard asset; it depends on what its dbt exposure says it shows."""
-    exposure = next(item for item in manifest["exposures"].values() if item["name"] == MORNING)
-    models = [model for model in exposure["depends_on"]["nodes"] if model in model_keys]
-    shown = MorningInputs(tuple(models), tuple(sorted(raw_tables_under(manifest, models))))
+def make_read_copy(manifest: Mapping[str, Any], models: Sequence[str], upstream: Sequence[dg.AssetKey], owner: str) -> dg.AssetsDefinition:
+    """Return the file that people and BI tools open; it depends on all that is in it."""
+    relations = {
+        model: (manifest["nodes"][model]["schema"], manifest["nodes"][model].get("alias") or manifest["nodes"][model]["name"])
+        for model in models
+    }
+
+    @dg.asset(
+        key=READ_COPY_KEY,
+        deps=list(upstream),
+        group_name="deliveries",
+        kinds={"duckdb"},
+        owners=[owner],
+        description="The warehouse as people and BI tools see it: a file that is replaced when something changed that passed its checks.",
+    )
+    def read_copy(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        from pipelines.delivery.read_copy import deliver_read_copy, read_copy_file
+        from pipelines.wiring import open_mirror
+
+        settings = load_settings()
+        tell(Happening(READ_COPY_KEY.to_user_string(), "copy"))
+        done = deliver_read_copy(settings, open_mirror(settings.state_url), relations)
+        metadata: dict[str, Any] = {"outcome": done.status, "file": dg.MetadataValue.path(str(read_copy_file(settings)))}
+        if done.reason:
+            context.log.error(done.reason)
+            metadata["stale_because"] = done.reason
+        return dg.MaterializeResult(data_version=dg.DataVersion(done.version), metadata=metadata)
+
+    return read_copy
+
+
+def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], owner: str) -> list[dg.AssetsDefinition]:
+    """Return the dashboard assets; each depends on what its dbt exposure says it shows. None without a model to show."""
+    exposure = next((item for item in manifest["exposures"].values() if item["name"] == MORNING), None)
+    models = [model for model in exposure["depends_on"]["nodes"] if model in model_keys] if exposure else []
+    if exposure is None or not models:
+        return []
+    raw_tables = tuple(sorted(raw_tables_under(manifest, models)))
 
     @dg.asset(
         key=DASHBOARD_KEY,
-        deps=[model_keys[model] for model in models],
+        deps=[*(model_keys[model] for model in models), READ_COPY_KEY],
         group_name="deliveries",
         kinds={"html", "altair"},
         owners=[owner],
         description=exposure["description"],
     )
-    def morning_dashboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def morning_dashboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        from pipelines.delivery.morning_data import MorningInputs, deliver_morning
+        from pipelines.wiring import open_mirror
+
         settings = load_settings()
-        tell(Happening("dashboards/morning", "publish"))
-        done = deliver_morning(settings, open_mirror(settings.state_url), shown)
+        tell(Happening(DASHBOARD_KEY.to_user_string(), "publish"))
+        done = deliver_morning(settings, open_mirror(settings.state_url), MorningInputs(tuple(models), raw_tables, tuple(model_keys)))
         context.log.info(done.told)
         metadata: dict[str, Any] = {"outcome": done.status, "file": dg.MetadataValue.path(str(done.path))}
         if done.data_as_of:
@@ -43,34 +78,38 @@ def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.Ass
             metadata["stale_because"] = "; ".join(done.reasons)
         return dg.MaterializeResult(data_version=dg.DataVersion(done.version), metadata=metadata)
 
-    return morning_dashboard
+    return [morning_dashboard]
 
 
-def make_report_asset(everything: Sequence[dg.AssetKey], owner: str) -> dg.AssetsDefinition:
+def make_report_asset(upstream: Sequence[dg.AssetKey], models: Sequence[str], owner: str) -> dg.AssetsDefinition:
     """Return the last asset of the morning: it writes what happened, and fails the run if anything was kept back."""
 
     @dg.asset(
         key=REPORT_KEY,
-        deps=list(everything),
+        deps=list(upstream),
         group_name="deliveries",
         kinds={"json"},
         owners=[owner],
         description="What this morning's run read, loaded, quarantined, tested and published; fails if anything was kept back.",
     )
-    def morning_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def morning_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        from pipelines.delivery.report import RunFacts, make_report, write_report
+        from pipelines.wiring import open_mirror
+
         settings = load_settings()
-        report = make_report(settings, open_mirror(settings.state_url), context.run_id, _started_at(context))
+        deliveries = frozenset(key.to_user_string() for key in upstream)
+        report = make_report(
+            settings, open_mirror(settings.state_url), RunFacts(context.run.run_id, _started_at(context), frozenset(models), deliveries)
+        )
         path = write_report(settings, report)
         metadata = {"file": dg.MetadataValue.path(str(path)), "report": dg.MetadataValue.md(report.as_markdown())}
         if report.problems:
-            # Logged before the failure, so that the report of a bad morning can be opened from the lineage too.
-            context.log_event(dg.AssetMaterialization(REPORT_KEY, metadata=metadata))
-            raise dg.Failure("\n".join(report.problems), allow_retries=False)
+            raise dg.Failure("\n".join(report.problems), metadata=metadata, allow_retries=False)
         return dg.MaterializeResult(metadata=metadata)
 
     return morning_report
 
 
 def _started_at(context: dg.AssetExecutionContext) -> datetime:
-    record = context.instance.get_run_record_by_id(context.run_id)
+    record = context.instance.get_run_record_by_id(context.run.run_id)
     return datetime.fromtimestamp(record.start_time, UTC) if record and record.start_time else datetime.now(UTC)

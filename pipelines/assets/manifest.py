@@ -52,11 +52,12 @@ def load_manifest(settings: Settings) -> Mapping[str, Any]:
 
 
 def project_files(folder: Path) -> Iterator[Path]:
-    """Yield the files that decide what the manifest says."""
+    """Yield the files that decide what the manifest says, and their folders: a file that was removed is known by its folder's time."""
     for path in folder.iterdir():
         if path.name in _IGNORED or path.name.startswith("."):
             continue
-        yield from (found for found in path.rglob("*") if found.is_file()) if path.is_dir() else [path]
+        yield path
+        yield from path.rglob("*")
 
 
 @lru_cache(maxsize=2)
@@ -66,7 +67,15 @@ def _read(file: Path, _changed_at: int) -> Mapping[str, Any]:
 
 
 def _parse(settings: Settings) -> None:
-    command = [dbt_executable(), "--quiet", "parse", "--project-dir", str(settings.dbt_folder), "--target-path", str(target_folder(settings))]
+    command = [
+        dbt_executable(),
+        "--quiet",
+        "parse",
+        "--project-dir",
+        str(settings.dbt_folder),
+        "--target-path",
+        str(target_folder(settings)),
+    ]
     done = subprocess.run(command, env={**os.environ, **dbt_environment(settings)}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise PrerequisiteError(

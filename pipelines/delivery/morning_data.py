@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from pipelines.delivery.banner import StaleBanner, empty_page, with_stale_banner
 from pipelines.delivery.page import ModelHealth, MorningPage, TableHealth
 from pipelines.delivery.publish import publish, read_published
-from pipelines.delivery.read_copy import read_copy_file
+from pipelines.delivery.read_copy import READ_COPY, read_copy_file
 from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
 from pipelines.warehouses import duckdb_file
@@ -34,10 +34,11 @@ QUERIES = Path(__file__).parent / "queries"
 
 @dataclass(frozen=True)
 class MorningInputs:
-    """What the page shows: dbt models by unique id, and the raw tables (``raw_<source>.<table>``) under them."""
+    """What the page shows: dbt models by unique id, the raw tables (``raw_<source>.<table>``) under them, all models in brief."""
 
     models: tuple[str, ...]
     raw_tables: tuple[str, ...]
+    all_models: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,11 @@ def dashboard_file(settings: Settings) -> Path:
 def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) -> Delivered:
     """Publish the page if it may be, else put a banner on the last good one. The mirror remembers which."""
     target, before = dashboard_file(settings), mirror.deliveries().get(f"dashboards/{MORNING}", {})
-    reasons = _reasons_to_keep(mirror, shown)
+    reasons = _reasons_to_keep(settings, mirror, shown)
     if reasons:
         return _keep(settings, mirror, before, reasons)
     as_of = _data_as_of(settings, mirror, shown)
-    tables, models = _table_health(settings, mirror), _model_health(mirror)
+    tables, models = _table_health(settings, mirror), _model_health(mirror, shown)
     inputs = _digest(settings, mirror, shown, (tables, models, as_of))
     if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
         mirror.record_delivery(f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
@@ -79,11 +80,18 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     content = render_morning(page)
     published = publish(target, content, keep_versions=KEPT_VERSIONS)
     version = published.version_path.stem if published.version_path else before.get("version", MORNING)
-    _note(mirror, "published", inputs=inputs, version=version, data_as_of=as_of and as_of.isoformat(), published_at=datetime.now(UTC).isoformat())
+    _note(
+        mirror,
+        "published",
+        inputs=inputs,
+        version=version,
+        data_as_of=as_of and as_of.isoformat(),
+        published_at=datetime.now(UTC).isoformat(),
+    )
     return Delivered("published", target, version, as_of)
 
 
-def _reasons_to_keep(mirror: Mirror, shown: MorningInputs) -> tuple[str, ...]:
+def _reasons_to_keep(settings: Settings, mirror: Mirror, shown: MorningInputs) -> tuple[str, ...]:
     builds = mirror.builds()
     reasons = []
     for model in shown.models:
@@ -91,6 +99,9 @@ def _reasons_to_keep(mirror: Mirror, shown: MorningInputs) -> tuple[str, ...]:
         if build is None or build["status"] != "built":
             why = build["reason"] if build else "it was never built"
             reasons.append(f"{model.rpartition('.')[2]}: {why}")
+    copy = mirror.deliveries().get(READ_COPY, {})
+    if settings.read_copy and copy.get("status") in ("kept", "none"):
+        reasons.append(copy["reason"])
     return tuple(reasons)
 
 
@@ -138,7 +149,9 @@ def _data_as_of(settings: Settings, mirror: Mirror, shown: MorningInputs) -> dat
 def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]:
     health = []
     for table in (table for source in settings.sources() for table in source.tables):
-        status, verdicts = mirror.status(table.id), mirror.last_verdicts(table.id)
+        status = mirror.status(table.id)
+        # Of a held table, what was said of the load that was held; of any other, what was said of the one that stands.
+        verdicts = mirror.last_verdicts(table.id, None if status.held_reason else status.load_id)
         entries = mirror.last_entries(table.id)
         counts = entries[0]["counts"] if entries else {"read": 0, "inserted": 0, "updated": 0, "quarantined": 0}
         health.append(
@@ -157,11 +170,11 @@ def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]
     return tuple(health)
 
 
-def _model_health(mirror: Mirror) -> tuple[ModelHealth, ...]:
+def _model_health(mirror: Mirror, shown: MorningInputs) -> tuple[ModelHealth, ...]:
     health = []
     for model, build in sorted(mirror.builds().items()):
         name = model.rpartition(".")[2]
-        if name.startswith("stg_") or not model.startswith("model."):
+        if model not in shown.all_models or name.startswith("stg_") or not model.startswith("model."):
             continue
         verdicts = mirror.last_verdicts(model)
         is_left_out = build["status"] != "built"
@@ -204,9 +217,9 @@ def _open_marts(settings: Settings) -> "Iterator[duckdb.DuckDBPyConnection]":
         with duckdb.connect(str(read_copy_file(settings)), read_only=True) as connection:
             yield connection
         return
-    from pipelines.warehouses.duckdb_tables import open_reader
+    from pipelines.warehouses.duckdb_access import open_file
 
-    with open_reader(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds) as connection:
+    with open_file(duckdb_file(settings.warehouse_url), "draw the dashboard", settings.lock_wait_seconds, read_only=True) as connection:
         yield connection
 
 

@@ -1,7 +1,7 @@
 """The morning report: what a run read, loaded, quarantined, tested and published, and what it kept back. JSON for machines."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,24 +30,38 @@ class MorningReport:
     def as_markdown(self) -> str:
         """Render for the Dagster UI."""
         lines = ["| table | outcome | read | loaded | quarantined | data as of |", "|---|---|---:|---:|---:|---|"]
-        lines += [f"| {t['table']} | {t['outcome']} | {t['read']} | {t['loaded']} | {t['quarantined']} | {t['data_as_of']} |" for t in self.tables]
+        lines += [
+            f"| {t['table']} | {t['outcome']} | {t['read']} | {t['loaded']} | {t['quarantined']} | {t['data_as_of']} |" for t in self.tables
+        ]
         built = [f"{model['model']}: {model['status']}" for model in self.models]
         return "\n".join([*lines, "", f"Models: {'; '.join(built)}", "", *[f"- **{problem}**" for problem in self.problems]])
 
 
-def make_report(settings: Settings, mirror: Mirror, run_id: str, started_at: datetime) -> MorningReport:
+@dataclass(frozen=True)
+class RunFacts:
+    """Which run is told of, and what belongs to the project now: the mirror also remembers what was removed from it."""
+
+    run_id: str
+    started_at: datetime
+    models: Set[str]  # unique ids
+    deliveries: Set[str]
+
+
+def make_report(settings: Settings, mirror: Mirror, run: RunFacts) -> MorningReport:
     """Gather the report of a run from the mirror; tables that the run did not touch are told from their standing state."""
-    results = results_of(mirror, run_id)
+    results = results_of(mirror, run.run_id)
     tables = [_table(mirror, table.id, results.get(table.id)) for source in settings.sources() for table in source.tables]
-    models = [_model(mirror, model, build) for model, build in sorted(mirror.builds().items())]
+    models = [_model(mirror, model, build) for model, build in sorted(mirror.builds().items()) if model in run.models]
     deliveries = [
         {"delivery": name, "status": item["status"], "data_as_of": item["data_as_of"], "reason": item["reason"]}
         for name, item in sorted(mirror.deliveries().items())
+        if name in run.deliveries
     ]
     problems = [*_held(tables), *_not_built(models)]
     problems += [f"{item['delivery']} was not published: {item['reason']}" for item in deliveries if item["status"] in ("kept", "none")]
     written_at = datetime.now(UTC).isoformat(timespec="seconds")
-    return MorningReport(run_id, started_at.astimezone(UTC).isoformat(timespec="microseconds"), written_at, tables, models, deliveries, problems)
+    started_at = run.started_at.astimezone(UTC).isoformat(timespec="microseconds")
+    return MorningReport(run.run_id, started_at, written_at, tables, models, deliveries, problems)
 
 
 def _held(tables: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -60,14 +74,20 @@ def _held(tables: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _not_built(models: Sequence[Mapping[str, Any]]) -> list[str]:
-    left_out = [model["model"] for model in models if model["status"] == "left_out"]
-    told = [f"Left out, and as of their last good build, because they descend from held tables: {', '.join(left_out)}"] if left_out else []
+    """One problem a root cause, here too: models that were left out for one reason, and those that stand on a failed one."""
+    causes: dict[str, list[str]] = {}
+    for model in models:
+        if model["status"] == "left_out":
+            causes.setdefault(model["reason"], []).append(model["model"])
+    told = [f"Left out, and as of the last good build: {', '.join(names)}, because {cause}" for cause, names in causes.items()]
     return told + [f"{model['model']} failed: {model['reason']}" for model in models if model["status"] == "failed"]
 
 
 def write_report(settings: Settings, report: MorningReport) -> Path:
     """Publish the report as ``reports/morning.json``, with the earlier ones beside it."""
-    return publish(settings.home / "reports" / "morning.json", json.dumps(asdict(report), indent=1, default=str), keep_versions=KEPT_REPORTS).path
+    return publish(
+        settings.home / "reports" / "morning.json", json.dumps(asdict(report), indent=1, default=str), keep_versions=KEPT_REPORTS
+    ).path
 
 
 def read_report(settings: Settings, run_id: str) -> Mapping[str, Any] | None:

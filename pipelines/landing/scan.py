@@ -8,7 +8,9 @@ change its hash between releases; then everything is loaded once more and found 
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
+from pipelines.errors import LandingCorrupt, PrerequisiteError
 from pipelines.sync.model import DayDigest
 from pipelines.sync.protocols import UNFIT_COLUMN
 
@@ -19,8 +21,8 @@ def quote(name: str) -> str:
 
 
 def day_expression(column: str, is_instant: bool, time_zone: str) -> str:
-    """Return DuckDB's SQL for the day of ``column``, in ``time_zone`` if it is an instant."""
-    return f"cast({quote(column)} at time zone '{time_zone}' as date)" if is_instant else f"cast({quote(column)} as date)"
+    """Return DuckDB's SQL for the day of ``column`` (quoted), in ``time_zone`` if it is an instant."""
+    return f"cast({column} at time zone '{time_zone}' as date)" if is_instant else f"cast({column} as date)"
 
 
 def digest_days(files: Sequence[Path], columns: Sequence[str], day: str) -> tuple[DayDigest, ...]:
@@ -51,12 +53,26 @@ def _digest(columns: Sequence[str]) -> str:
     return f"coalesce(sum(cast(hash({', '.join(map(quote, [*columns, UNFIT_COLUMN]))}) as hugeint)), 0)"
 
 
-def _ask(files: Sequence[Path], sql: str) -> list[tuple[object, ...]]:
+def _ask(files: Sequence[Path], sql: str) -> list[tuple[Any, ...]]:
     import duckdb
 
     if not files:
         return []
-    with duckdb.connect(config={"memory_limit": "512MB", "threads": 2}) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        connection.read_parquet([str(file) for file in files]).create_view("landed")
-        return connection.execute(sql).fetchall()
+    try:
+        with duckdb.connect(config={"memory_limit": "512MB", "threads": 2}) as connection:
+            connection.execute("set TimeZone = 'UTC'")
+            connection.read_parquet([str(file) for file in files]).create_view("landed")
+            return connection.execute(sql).fetchall()
+    except duckdb.OutOfMemoryException as error:
+        raise PrerequisiteError(
+            [f"The landed files in {files[0].parent} need more memory or temporary space than there is: {error}"],
+            safe="Nothing was loaded; the last load stands.",
+            remedy="Free space in the temporary folder, and run again.",
+        ) from error
+    except duckdb.Error as error:
+        raise LandingCorrupt(
+            f"the landed files in {files[0].parent} cannot be read: {error}",
+            safe="Nothing was loaded from them; the last load stands.",
+            remedy=f"Delete the folder {files[0].parent} and run again: it is read anew.",
+            load_id=files[0].parent.name,
+        ) from error

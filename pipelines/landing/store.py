@@ -60,7 +60,8 @@ class LoadFolder:
         temporary = self.path / f".{name}.parquet"
         with _explaining_full_disk(self.path):
             with step("land.file"):
-                pq.write_table(rows, temporary, row_group_size=ROW_GROUP_ROWS, compression="zstd", compression_level=1, use_dictionary=_repeating(rows))
+                coding = {"compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(rows)}
+                pq.write_table(rows, temporary, row_group_size=ROW_GROUP_ROWS, **coding)
                 _flush(temporary)
                 temporary.rename(self.path / f"{name}.parquet")
             digest = _sha256(self.path / f"{name}.parquet")
@@ -129,17 +130,22 @@ class Landing:
                 continue
             with _locked(path / "plan.json") as is_mine:
                 if is_mine and path.exists():
-                    plan = codec.PLAN.validate_json((path / "plan.json").read_bytes())
-                    yield LoadFolder(path, plan, _manifest(path))
+                    try:
+                        folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
+                    except ValueError:  # written by another version of Daybreak
+                        shutil.rmtree(path, ignore_errors=True)
+                        continue
+                    yield folder
                     return
         yield None
 
     def mark_committed(self, folder: LoadFolder) -> None:
-        """Note that the ledger has the load; only the newest loads keep their files."""
+        """Note that the ledger has the load; only the newest loads, committed or held, keep their files."""
         (folder.path / "committed").touch()
-        committed = [path for path in folder.path.parent.iterdir() if (path / "committed").exists()]
-        for path in sorted(committed)[:-KEPT_LOADS]:
-            shutil.rmtree(path, ignore_errors=True)
+        for ending in ("committed", "held.json"):
+            ended = [path for path in folder.path.parent.iterdir() if (path / ending).exists()]
+            for path in sorted(ended)[:-KEPT_LOADS]:
+                shutil.rmtree(path, ignore_errors=True)
 
     def _loads(self, spec: TableSpec) -> list[Path]:
         folder = self.table_folder(spec)

@@ -1,15 +1,16 @@
 """PostgreSQL as a Source: schema, observation and chunks, each in one short transaction. SQL text is in ``postgres_sql``."""
 
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipelines.errors import ConfigError, PrerequisiteError
 from pipelines.sources import postgres_sql as sql
-from pipelines.sources.postgres_connection import Connection
+from pipelines.sources.postgres_connection import Batches, Connection
 from pipelines.sources.postgres_types import PgType, arrow_type
 from pipelines.sync.model import Bound, Column, Observation, TableSchema, TableSpec
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
@@ -58,11 +59,13 @@ class PostgresSource:
         with self._connection.transaction() as connection:
             column = self._column(connection, spec, spec.partition.column)
             name, zone = sql.quote(column.name), sql.literal(time_zone)
-            day = f"({{}}({name}) at time zone {zone})::date::text" if column.type.name == "timestamptz" else f"{{}}({name})::date::text"
+            day = f"({{}}({name}) at time zone {zone})::date" if column.type.name == "timestamptz" else f"{{}}({name})::date"
+            # Within the years that Python's calendar has: rows outside of them are in no day that could be asked for.
+            first, last = f"greatest({day.format('min')}, '0001-01-02')::text", f"least({day.format('max')}, '9999-12-30')::text"
             row = connection.rows(
-                f"select {day.format('min')} as first, {day.format('max')} as last from {sql.relation(spec)} where {sql.is_ordered(column)}"
+                f"select {first} as first, {last} as last, count({name}) as found from {sql.relation(spec)} where {sql.is_ordered(column)}"
             )[0]
-        return (row["first"], row["last"]) if row["first"] else None
+        return (row["first"], row["last"]) if row["found"] else None
 
     def read_chunk(self, request: ReadRequest) -> SourceChunk:
         """Read the next rows of a part; the shape is compared after the rows, under the lock that reading them took."""
@@ -109,7 +112,7 @@ class PostgresSource:
 
     def _check_shape(self, connection: Connection, request: ReadRequest) -> None:
         schema, _ = self._describe(connection, request.spec)
-        if schema != request.schema:
+        if schema.shape != request.schema.shape:
             raise SchemaMoved(f"{request.spec.id}: the schema changed while it was read")
 
     def _column(self, connection: Connection, spec: TableSpec, name: str | None) -> sql.PgColumn:
@@ -158,12 +161,13 @@ def _column(row: dict[str, Any], column: sql.PgColumn) -> Column:
 def _check_declared(spec: TableSpec, columns: list[sql.PgColumn]) -> None:
     by_name = {column.name: column for column in columns}
     wanted = {
-        **{name: "key" for name in spec.key},
-        **{name: "columns" for name in spec.masks},
+        **dict.fromkeys(spec.key, "key"),
+        **dict.fromkeys(spec.masks, "columns"),
         **({spec.cursor: "cursor"} if spec.cursor else {}),
         **({spec.partition.column: "partition.column"} if spec.partition else {}),
     }
-    problems = [f"{spec.id}: {where} names `{name}`, which the table does not have." for name, where in wanted.items() if name not in by_name]
+    missing = {name: where for name, where in wanted.items() if name not in by_name}
+    problems = [f"{spec.id}: {where} names `{name}`, which the table does not have." for name, where in missing.items()]
     if problems:
         raise _missing(spec, problems)
     for name, allowed in ((spec.cursor, CURSOR_TYPES), (spec.partition and spec.partition.column, PARTITION_TYPES)):
@@ -174,7 +178,8 @@ def _check_declared(spec: TableSpec, columns: list[sql.PgColumn]) -> None:
 
 
 def _missing(spec: TableSpec, problems: list[str]) -> PrerequisiteError:
-    return PrerequisiteError(problems, safe="Nothing was written; the last load stands.", remedy=f"Mend the entry `{spec.name}` of the catalog, or the source.")
+    remedy = f"Mend the entry `{spec.name}` of the catalog, or the source."
+    return PrerequisiteError(problems, safe="Nothing was written; the last load stands.", remedy=remedy)
 
 
 def _as_cursor(instant: datetime | None, cursor_type: str | None, default_zone: str) -> str | None:
@@ -183,21 +188,25 @@ def _as_cursor(instant: datetime | None, cursor_type: str | None, default_zone: 
         return None
     if cursor_type == "timestamptz":
         return instant.isoformat()
-    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
     naive = instant.replace(tzinfo=None)
-    try:
-        naive = min(naive, instant.astimezone(ZoneInfo(default_zone)).replace(tzinfo=None))
-    except (ZoneInfoNotFoundError, ValueError):
-        pass  # a POSIX zone of the server's own; the overlap of a day in `horizon` covers it
+    if default_zone not in ("UTC", "Etc/UTC", "GMT"):
+        naive = min(naive, _earliest_local(instant, default_zone))
     return naive.date().isoformat() if cursor_type == "date" else naive.isoformat()
+
+
+def _earliest_local(instant: datetime, zone: str) -> datetime:
+    """Return a wall-clock time that no later row of ``zone`` can be below: when clocks go back, an hour is written twice."""
+    try:
+        return instant.astimezone(ZoneInfo(zone)).replace(tzinfo=None) - timedelta(hours=1)
+    except (ZoneInfoNotFoundError, ValueError):  # a POSIX zone of the server's own; none is more than 13 hours behind UTC
+        return instant.replace(tzinfo=None) - timedelta(hours=13)
 
 
 def _last_bound(rows: pa.Table, columns: tuple[str, ...]) -> Bound:
     return tuple(str(rows.column(name)[rows.num_rows - 1].as_py()) for name in columns)
 
 
-def _up_to(reader: pa.RecordBatchReader, max_bytes: int) -> tuple[pa.Table, bool]:
+def _up_to(reader: Batches, max_bytes: int) -> tuple[pa.Table, bool]:
     """Return batches until ``max_bytes`` are reached, and whether rows may be left."""
     batches, size = [], 0
     for batch in reader:

@@ -1,8 +1,10 @@
 """One ADBC connection to PostgreSQL with the session this project needs, and the translation of its errors."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
+from urllib.parse import unquote
 
 import adbc_driver_manager as adbc
 import adbc_driver_postgresql.dbapi as driver
@@ -48,7 +50,7 @@ class Connection:
             self.run("commit")
         except adbc.Error as error:
             self.close()
-            translate(self._source, error)
+            translate(self._source, self._url, error)
         except BaseException:
             self.close()
             raise
@@ -66,13 +68,13 @@ class Connection:
             return result
 
     @contextmanager
-    def batches(self, sql: str) -> Iterator[pa.RecordBatchReader]:
+    def batches(self, sql: str) -> Iterator["Batches"]:
         """Stream a query. Leaving before its end gives the connection up, as the server is still sending."""
         cursor = self._open().cursor()
         cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
         cursor.execute(sql)
         with cursor, cursor.fetch_record_batch() as reader:
-            yield reader
+            yield Batches(reader, self._source, self._url)
 
     def restart(self) -> None:
         """Give up a half-read stream: a new connection, and a new transaction on it."""
@@ -98,24 +100,56 @@ class Connection:
         return self._connection
 
 
-def translate(source: str, error: adbc.Error) -> NoReturn:
-    """Raise our error for the driver's. Its text is cut before the query, which may hold values of the data."""
+class Batches:
+    """The batches of a running query. What breaks while they stream is raised by Arrow, not by the driver, and becomes ours here."""
+
+    def __init__(self, reader: pa.RecordBatchReader, source: str, url: str) -> None:
+        """Wrap the driver's reader."""
+        self._reader, self._source, self._url, self.schema = reader, source, url, reader.schema
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        """Yield each batch."""
+        while True:
+            try:
+                batch = self._reader.read_next_batch()
+            except StopIteration:
+                return
+            except (OSError, pa.ArrowException) as error:
+                translate(self._source, self._url, error)
+            yield batch
+
+
+def translate(source: str, url: str, error: Exception) -> NoReturn:
+    """Raise our error for the driver's. Its text is cut before the query, which may hold values of the data, and has no secret."""
     state = getattr(error, "sqlstate", None) or ""
-    text = str(error).split("Query was:")[0].strip()
+    text = _without_secret(str(error).split("Query was:")[0].strip(), url)
+    cause = error if text in str(error) else None  # a traceback shows the cause's text too
     if state in _MOVED:
-        raise SchemaMoved(text) from error
+        raise SchemaMoved(text) from cause
     reason = next((why for code, why in _REFUSED.items() if state == code), None) or _refusal_in(text)
     if reason:
         raise PrerequisiteError(
             [f"Source `{source}`: {reason}: {text}"],
             safe="Nothing was lost: the watermark stands.",
             remedy="Check the URL in the environment, and what the user may read: GRANT SELECT, pg_hba.conf.",
-        ) from error
+        ) from cause
+    is_slow = state == "57014" or "statement timeout" in text
     raise SourceUnavailable(
-        f"Source `{source}` did not answer: {text}",
+        f"Source `{source}` {'ended a query' if is_slow else 'did not answer'}: {text}",
         safe="Nothing was lost: finished chunks are kept and the watermark stands.",
-        remedy="The next run reads on; check that the server is up and reachable.",
-    ) from error
+        remedy="DAYBREAK_MAX_SNAPSHOT_SECONDS limits a table that is read in one transaction; a unique index on its key makes it resumable."
+        if is_slow
+        else "The next run reads on; check that the server is up and reachable.",
+    ) from cause
+
+
+def _without_secret(text: str, url: str) -> str:
+    """Return ``text`` without the URL's password: libpq repeats a URL that it cannot read."""
+    user_info = url.partition("://")[2].rpartition("@")[0]
+    for secret in (url, user_info.partition(":")[2], *re.findall(r"[?&]password=([^&]*)", url)):
+        for form in (secret, unquote(secret)):
+            text = text.replace(form, "(hidden)") if form else text
+    return text
 
 
 def _refusal_in(text: str) -> str | None:
@@ -124,5 +158,3 @@ def _refusal_in(text: str) -> str | None:
         if phrase in text:
             return phrase
     return None
-
-

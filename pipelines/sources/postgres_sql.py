@@ -42,6 +42,8 @@ select (select string_agg(a.attname::text, chr(1) order by a.attname::text colla
 from pg_index i
 where i.indrelid = {oid} and i.indisunique and i.indisvalid and i.indimmediate and i.indpred is null and i.indexprs is null
     and i.indnkeyatts = i.indnatts
+    -- a table that others inherit from is read with their rows, which its index does not cover
+    and not exists (select from pg_inherits h join pg_class c on c.oid = h.inhparent where h.inhparent = i.indrelid and c.relkind <> 'p')
 """
 
 # The clock is read after the open transactions: one that begins in between is later than every row it can hide.
@@ -52,10 +54,7 @@ with sessions as materialized (
     from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and backend_type is distinct from 'autovacuum worker'
 ), open as (
-    select min(at) as oldest_at from (
-        select min(xact_start) as at from sessions
-        union all select min(prepared) from pg_prepared_xacts where database = current_database()
-    ) every_open
+    select min(xact_start) as oldest_at from sessions -- not `prepared`: that is when it was prepared, not when it began
 ), ids as (
     select string_agg(id, ',' order by id) as ids from (
         select virtualtransaction::text as id from pg_locks
@@ -133,7 +132,8 @@ def chunk_query(request: ReadRequest, columns: dict[str, PgColumn]) -> ChunkQuer
     where = f" where {' and '.join(conditions)}" if conditions else ""
     order_by = f" order by {', '.join(map(quote, order))}" if order else ""
     limit = f" limit {request.max_rows}" if order else ""
-    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)}{where}{order_by}{limit}", tuple(dict(extra).get(name, name) for name in order))
+    bounds = tuple(dict(extra).get(name, name) for name in order)
+    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)}{where}{order_by}{limit}", bounds)
 
 
 def _keyset(after: Bound | None, order: tuple[str, ...], columns: dict[str, PgColumn]) -> list[str]:
@@ -151,10 +151,11 @@ def cast(text: str, column: PgColumn) -> str:
 def _window_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> list[str]:
     spec, window = request.spec, request.window
     if request.part == "stream":
-        return _stream_conditions(window, columns)
+        return _stream_conditions(request, columns)
     key_not_null = [f"{quote(name)} is not null" for name in spec.key if columns[name].is_nullable]
     if request.part == "null_key":
-        return [f"({' or '.join(f'{quote(name)} is null' for name in spec.key)})"]
+        missing = f"({' or '.join(f'{quote(name)} is null' for name in spec.key)})"
+        return [missing, *_day_conditions(window, columns)]
     if window.column is None:
         return key_not_null
     column = columns[window.column]
@@ -163,15 +164,22 @@ def _window_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> li
     return [*key_not_null, *window_bounds(window, column)]
 
 
-def _stream_conditions(window: Window, columns: dict[str, PgColumn]) -> list[str]:
+def _stream_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> list[str]:
     """Return the tests of a part that holds everything: the window, and for a cursor also what has no place in it."""
-    if window.column is None:
+    window = request.window
+    if window.column is None or window.days or window.is_null:
+        return _day_conditions(window, columns)
+    column = columns[window.column]
+    keyless = [f"{quote(name)} is null" for name in request.spec.key if columns[name].is_nullable]
+    return [f"(({' and '.join(window_bounds(window, column))}) or {' or '.join([is_unordered(column), *keyless])})"]
+
+
+def _day_conditions(window: Window, columns: dict[str, PgColumn]) -> list[str]:
+    """Return the tests of a window of days, or of the values in no day; nothing for other windows."""
+    if window.column is None or not (window.days or window.is_null):
         return []
     column = columns[window.column]
-    if window.is_null:
-        return [is_unordered(column)]
-    inside = " and ".join(window_bounds(window, column))
-    return [inside] if window.days else [f"(({inside}) or {is_unordered(column)})"]
+    return [is_unordered(column)] if window.is_null else window_bounds(window, column)
 
 
 def cursor_maximum(spec: TableSpec, column: PgColumn) -> str:

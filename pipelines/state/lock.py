@@ -22,18 +22,21 @@ from pipelines.errors import WarehouseUnavailable
 
 POLL_SECONDS = 0.01
 _tickets = itertools.count()
+_ours: set[str] = set()  # names of this process's tickets; a process number alone may be that of a dead one (containers)
 _taken = threading.local()  # this thread's turn, so that a holder may ask again
 
 
 @contextmanager
-def hold_lock(file: Path, purpose: str, wait_seconds: float) -> Iterator[None]:
-    """Wait for the turn and keep it for the block; a thread that has it already goes straight on.
+def hold_lock(file: Path, purpose: str, wait_seconds: float) -> Iterator[int | None]:
+    """Wait for the turn and keep it for the block; a thread that has it already goes straight on, and is given None.
+
+    Yields the descriptor that the turn stands on: a child process that inherits it keeps the turn if this one is killed.
 
     Raises ``WarehouseUnavailable`` naming the holder after ``wait_seconds``.
     """
     held: set[Path] = getattr(_taken, "files", set())
     if file in held:
-        yield
+        yield None
         return
     queue = file.with_name(f"{file.name}.queue")
     queue.mkdir(parents=True, exist_ok=True)
@@ -43,11 +46,12 @@ def hold_lock(file: Path, purpose: str, wait_seconds: float) -> Iterator[None]:
         _await_turn(queue, ticket, wait_seconds)
         _taken.files = held | {file}
         try:
-            yield
+            yield descriptor
         finally:
             _taken.files = held
     finally:
         ticket.unlink(missing_ok=True)
+        _ours.discard(ticket.name)
         os.close(descriptor)
 
 
@@ -64,6 +68,7 @@ def _draw(ticket: Path, purpose: str) -> int:
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     os.write(descriptor, json.dumps(holder).encode())
+    _ours.add(ticket.name)
     hidden.rename(ticket)
     return descriptor
 
@@ -83,8 +88,8 @@ def _await_turn(queue: Path, ticket: Path, wait_seconds: float) -> None:
 def _first(queue: Path) -> Path | None:
     """Return the oldest ticket whose owner lives, removing the dead ones before it."""
     for ticket in sorted(path for path in queue.iterdir() if not path.name.startswith(".")):
-        if f"-{os.getpid()}-" in ticket.name:
-            return ticket  # this process lives; a second descriptor here would tell us nothing
+        if ticket.name in _ours:
+            return ticket
         try:
             with ticket.open("rb") as content:
                 fcntl.flock(content, fcntl.LOCK_EX | fcntl.LOCK_NB)

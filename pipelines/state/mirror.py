@@ -127,7 +127,10 @@ class Mirror:
         new_days = {(day.day.isoformat() if day.day else ""): (day.rows, day.digest) for day in days}
         self.write(
             *self._copy(table_id, entry, watermark, (entry.schema_version, schema)),
-            *[self._upsert(t.days, {"table_id": table_id, "day": day, "rows": rows, "digest": digest}) for day, (rows, digest) in new_days.items()],
+            *[
+                self._upsert(t.days, {"table_id": table_id, "day": day, "rows": rows, "digest": digest})
+                for day, (rows, digest) in new_days.items()
+            ],
             self._copy_entry(entry),
         )
 
@@ -159,7 +162,9 @@ class Mirror:
     def _copy_entry(self, entry: LedgerEntry) -> sa.Executable:
         copied = {**asdict(entry), "data_as_of": _iso(entry.data_as_of), "committed_at": _iso(entry.committed_at)}
         table_id = f"{entry.source}.{entry.table}"
-        return self._upsert(t.ledger, {"load_id": entry.load_id, "table_id": table_id, "committed_at": _iso(entry.committed_at), "entry": copied})
+        return self._upsert(
+            t.ledger, {"load_id": entry.load_id, "table_id": table_id, "committed_at": _iso(entry.committed_at), "entry": copied}
+        )
 
     def _upsert(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Executable:
         keys = [column.name for column in table.primary_key]
@@ -180,8 +185,11 @@ class Mirror:
     def record_held(self, table_id: str, reason: str, load_id: str | None) -> None:
         """Note that this morning's data did not get in, and why; the committed state stands."""
         held = {"held_reason": reason, "held_at": _now(), "held_load_id": load_id}
-        self.write(self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}) if not self._knows(table_id) else
-                   sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held))
+        self.write(
+            self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held})
+            if not self._knows(table_id)
+            else sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held)
+        )
 
     def _knows(self, table_id: str) -> bool:
         return bool(self.read(sa.select(t.tables.c.table_id).where(t.tables.c.table_id == table_id)))
@@ -256,11 +264,14 @@ class Mirror:
         query = sa.select(t.ledger.c.entry).where(t.ledger.c.table_id == table_id).order_by(t.ledger.c.committed_at.desc()).limit(limit)
         return [row[0] for row in self.read(query)]
 
-    def last_verdicts(self, subject: str) -> list[Verdict]:
-        """Return the verdicts of the last batch that was judged of ``subject``."""
-        newest = sa.select(t.verdicts.c.batch).where(t.verdicts.c.subject == subject).order_by(t.verdicts.c.id.desc()).limit(1).scalar_subquery()
+    def last_verdicts(self, subject: str, batch: str | None = None) -> list[Verdict]:
+        """Return the verdicts of ``batch`` (a load, a build), or of the last one that was judged of ``subject``."""
+        newest = (
+            sa.select(t.verdicts.c.batch).where(t.verdicts.c.subject == subject).order_by(t.verdicts.c.id.desc()).limit(1).scalar_subquery()
+        )
         columns = (t.verdicts.c.subject, t.verdicts.c.check_name, t.verdicts.c.passed, t.verdicts.c.on_failure, t.verdicts.c.numbers)
-        rows = self.read(sa.select(*columns).where(t.verdicts.c.subject == subject, t.verdicts.c.batch == newest).order_by(t.verdicts.c.id))
+        chosen = t.verdicts.c.batch == (newest if batch is None else batch)
+        rows = self.read(sa.select(*columns).where(t.verdicts.c.subject == subject, chosen).order_by(t.verdicts.c.id))
         return [Verdict(subject, check, passed, on_failure, numbers) for subject, check, passed, on_failure, numbers in rows]
 
     # -- dbt builds and deliveries

@@ -21,6 +21,12 @@ def fingerprint(spec: TableSpec) -> str:
     return hashlib.sha256(json.dumps(_SPEC.dump_python(spec, mode="json"), sort_keys=True).encode()).hexdigest()[:16]
 
 
+def content_fingerprint(spec: TableSpec) -> str:
+    """Return a short hash of what decides which rows and values stand in the table; a change of it means: read all again."""
+    decides = (spec.schema, spec.mode, spec.key, spec.cursor, spec.partition and spec.partition.column, sorted(spec.masks.items()))
+    return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
+
+
 def dump(adapter: TypeAdapter[Any], value: object) -> str:
     """Return ``value`` as JSON text."""
     return adapter.dump_json(value).decode()

@@ -5,7 +5,7 @@ A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest re
 (``load``). A process that dies leaves finished chunks; the next sync of the table goes on with them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 from ulid import ULID
@@ -16,11 +16,11 @@ from pipelines.sync import codec, horizon, plan
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import gate_load
 from pipelines.sync.load import changed_days, commit_load, digest_load
-from pipelines.sync.model import LoadPlan, Observation, TableResult, TableSchema, TableSpec, Window
+from pipelines.sync.model import LoadPlan, Observation, SchemaChange, TableResult, TableSchema, TableSpec, Window
 from pipelines.sync.plan import DayRange
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
-from pipelines.sync.schema import plan_changes
+from pipelines.sync.schema import check_names, plan_changes
 from pipelines.sync.steps import step
 
 MAX_REPLANS = 3  # the schema moved, or another run committed, while this one was reading
@@ -51,16 +51,30 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
     with step("plan"):
         observation = engine.source.observe(spec)
         schema = engine.source.describe(spec)
+    check_names(spec, schema)
     try:
-        plan_changes(spec, engine.mirror.schema(spec.id), schema)
+        changes = plan_changes(spec, engine.mirror.schema(spec.id), schema)
     except SchemaRefused as error:
         return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
-    windows = list(_windows(engine, spec, schema, observation, days))
+    windows = list(_windows(engine, spec, schema, observation, days, changes))
     result = _summarise(spec, [_sync_window(engine, spec, _plan(engine, spec, schema, observation, window), attempt) for window in windows])
     if result.outcome == "held":
         return _hold(engine, spec, schema, result)
-    engine.mirror.record_checked(spec.id, observation.observed_at)
+    _note_schema(engine, spec, schema)
+    if days is None:
+        # A load that was gone on with is as of its own plan, not of now.
+        engine.mirror.record_checked(spec.id, min([observation.observed_at, *(entry.data_as_of for entry in result.loads)]))
+        if spec.mode == "incremental" and any(entry.data_as_of < observation.observed_at for entry in result.loads):
+            return _summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
     return result
+
+
+def _note_schema(engine: Engine, spec: TableSpec, schema: TableSchema) -> None:
+    """Record a schema whose comments or defaults changed where no load did it: a new version, and no row is touched."""
+    known = engine.mirror.schema(spec.id)
+    if known is not None and known != schema and known.shape == schema.shape:
+        engine.warehouse.ensure_table(spec, schema, engine.mirror.status(spec.id).load_id or "held")
+        engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
 
 
 def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt) -> TableResult:
@@ -85,27 +99,36 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=_why_reread(spec, folder.plan))
 
 
-def _windows(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, days: DayRange | None) -> Iterator[Window]:
+def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
+    engine: Engine,
+    spec: TableSpec,
+    schema: TableSchema,
+    observation: Observation,
+    days: DayRange | None,
+    changes: Sequence[SchemaChange],
+) -> Iterator[Window]:
+    watermark = engine.mirror.status(spec.id).watermark
+    is_reread = plan.is_reread(spec, watermark, changes)
     if spec.mode == "snapshot":
         yield Window()
     elif spec.mode == "incremental":
-        yield plan.cursor_window(spec, engine.mirror.status(spec.id).watermark, observation)
+        yield plan.cursor_window(spec, None if is_reread else watermark, observation)
     else:
-        wanted = list(plan.days_of(days)) if days else _missing_days(engine, spec)
+        wanted = plan.requested_days(spec, days, engine.today()) if days else _missing_days(engine, spec, is_reread)
         yield from plan.day_windows(spec, schema, wanted, engine.time_zone)
 
 
-def _missing_days(engine: Engine, spec: TableSpec) -> list[date]:
+def _missing_days(engine: Engine, spec: TableSpec, is_reread: bool) -> list[date]:
     found = engine.source.partition_range(spec, engine.time_zone)
-    if found is None:
-        return []
-    committed = [day for day in engine.mirror.days(spec.id) if day]
-    return plan.missing_days(spec, committed, plan.day_range(*found), engine.today())[: engine.max_windows]
+    source = plan.day_range(*found) if found else None
+    # A day without a digest was committed, and must be read again.
+    committed = [day for day, digest in engine.mirror.days(spec.id).items() if day and digest.digest and not is_reread]
+    return plan.missing_days(spec, committed, source, engine.today())[: engine.max_windows]
 
 
 def _plan(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:
     status = engine.mirror.status(spec.id)
-    is_known = engine.mirror.schema(spec.id) == schema
+    known = engine.mirror.schema(spec.id)
     return LoadPlan(
         load_id=str(ULID()),
         table=spec.id,
@@ -114,7 +137,7 @@ def _plan(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Obs
         window=window,
         observation=observation,
         schema=schema,
-        schema_version=status.schema_version + (0 if is_known else 1),
+        schema_version=status.schema_version + (0 if known == schema else 1),
         planned_at=engine.clock(),
         is_stream=not schema.has_unique_key,
     )

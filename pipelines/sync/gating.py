@@ -6,10 +6,11 @@ rows stepped aside. Everything else is the table's expectations, judged by the G
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from pipelines.gates.judge import judge
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
-from pipelines.gates.judge import judge
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
 from pipelines.sync.model import Chunk, QuarantinedRow, StagedFile, TableSpec, Verdict
 from pipelines.sync.protocols import UNFIT_COLUMN, Gate, RowFinding
@@ -39,17 +40,21 @@ def gate_load(spec: TableSpec, folder: LoadFolder, gate: Gate, time_zone: str) -
     gated.verdicts = (*own, *judge(spec, findings, load_findings))
     failed = [verdict for verdict in gated.verdicts if verdict.on_failure == "hold" and not verdict.passed]
     if failed:
-        told = "; ".join(f"{verdict.check} ({', '.join(f'{name} {value}' for name, value in verdict.numbers.items())})" for verdict in failed)
-        gated.held_reason = f"gate {told}"
+        gated.held_reason = f"gate {'; '.join(map(_tell, failed))}"
     return gated
 
 
-def _gate_chunk(  # noqa: PLR0913 - one chunk's whole context
+def _tell(verdict: Verdict) -> str:
+    return f"{verdict.check} ({', '.join(f'{name} {value}' for name, value in verdict.numbers.items())})"
+
+
+def _gate_chunk(  # noqa: PLR0913, PLR0917 - one chunk's whole context
     spec: TableSpec, folder: LoadFolder, chunk: Chunk, gate: Gate, time_zone: str, gated: GatedLoad, budget: int
 ) -> Sequence[RowFinding]:
     rows = folder.read_chunk(chunk)
-    reasons = {position: (UNFIT_COLUMN, "value does not fit any warehouse type") for position in unfit_positions(rows)}
-    reasons |= {position: (spec.key[0], "null_key") for position in null_key_positions(spec, rows)}
+    reasons = dict.fromkeys(unfit_positions(rows), (UNFIT_COLUMN, "value does not fit any warehouse type"))
+    if spec.key:
+        reasons |= dict.fromkeys(null_key_positions(spec, rows), (spec.key[0], "null_key"))
     findings = gate.check_rows(spec, rows)
     for finding in findings:
         if finding.expectation.on_failure == "quarantine":
@@ -63,7 +68,7 @@ def _gate_chunk(  # noqa: PLR0913 - one chunk's whole context
 
 def _own_verdicts(spec: TableSpec, folder: LoadFolder, gated: GatedLoad, budget: int) -> list[Verdict]:
     aside = sum(len(file.excluded) for file in gated.files)
-    numbers = {"quarantined": aside, "rows": folder.rows, "at most": budget}
+    numbers: dict[str, Any] = {"quarantined": aside, "rows": folder.rows, "at most": budget}
     verdicts = [Verdict(spec.id, "max_quarantined", aside <= budget, "hold", numbers)]
     if spec.key and folder.plan.is_stream:
         count, examples = scan.repeated_keys(folder.files, spec.key)

@@ -8,11 +8,14 @@ times are mapped to it through the stored observations (time, greatest cursor).
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipelines.sync.model import Observation
 
 KEPT_OBSERVATIONS = 64
+PREPARED = "prepared "  # begins the id of a prepared transaction, of which no start is known
+UNSEEN = timedelta(seconds=2)
 MAX_OVERLAP = timedelta(days=1)  # a transaction open for longer is named in a warning; see `is_overlong`
 
 
@@ -23,18 +26,17 @@ def next_lower(history: Sequence[Observation], current: Observation) -> str | No
     """
     if current.max_cursor is None:
         return None
-    began_at = _oldest_start(history, current)
+    starts = _starts(history, current)
     if _is_integer(current.max_cursor):
+        began_at = min((start.at for start in starts), default=None)
         return current.max_cursor if began_at is None else _cursor_at(history, began_at)
     bounds = [current.max_cursor]
     if current.observed_cursor:
-        bounds.append(current.observed_cursor)
-    if began_at is not None:
-        known = current.oldest_open_cursor if began_at == current.oldest_open_at else None
-        at = known or next((seen.observed_cursor for seen in history if seen.observed_at == began_at), None)
-        if at is None:
+        bounds.append(_a_little_before(current.observed_cursor))
+    for start in starts:
+        if start.cursor is None:
             return None
-        bounds.append(at)
+        bounds.append(start.cursor)
     return min(bounds, key=_instant)
 
 
@@ -53,15 +55,38 @@ def is_overlong(current: Observation) -> bool:
     return current.oldest_open_at is not None and current.observed_at - current.oldest_open_at > MAX_OVERLAP
 
 
-def _oldest_start(history: Sequence[Observation], current: Observation) -> datetime | None:
-    """Return an instant no later than the start of any transaction that was open; None if none was."""
-    if not current.is_blind:
-        return current.oldest_open_at
-    starts = [current.oldest_open_at] if current.oldest_open_at else []
-    for transaction in current.open_ids:
-        before = [seen.observed_at for seen in history if transaction not in seen.open_ids]
-        starts.append(before[-1] if before else datetime.min.replace(tzinfo=current.observed_at.tzinfo))
-    return min(starts) if starts else None
+@dataclass(frozen=True)
+class _Start:
+    """An instant no later than the start of a transaction, and the cursor's text for it; None if no bound is known."""
+
+    at: datetime
+    cursor: str | None
+
+
+def _starts(history: Sequence[Observation], current: Observation) -> list[_Start]:
+    """Return a start for the transactions that were open: the oldest that was seen, and one for each whose start is hidden."""
+    starts = [_Start(current.oldest_open_at, current.oldest_open_cursor)] if current.oldest_open_at else []
+    hidden = [id_ for id_ in current.open_ids if current.is_blind or id_.startswith(PREPARED)]
+    for transaction in hidden:
+        position = next((n for n in range(len(history) - 1, -1, -1) if transaction not in history[n].open_ids), None)
+        if position is None:
+            starts.append(_Start(datetime.min.replace(tzinfo=current.observed_at.tzinfo), None))
+            continue
+        seen = history[position]
+        before = _a_little_before(seen.observed_cursor) if seen.observed_cursor else None
+        starts.append(_Start(seen.observed_at, before))
+        if transaction.startswith(PREPARED):
+            # It may have been open already, under the id of its session.
+            starts += _starts(history[:position], seen)
+    return starts
+
+
+def _a_little_before(cursor: str) -> str:
+    """Return ``cursor`` less the time in which a transaction has its start already and no observation shows it yet."""
+    try:
+        return (datetime.fromisoformat(cursor) - UNSEEN).isoformat() if len(cursor) > len("2026-01-01") else cursor
+    except (ValueError, OverflowError):
+        return cursor
 
 
 def _cursor_at(history: Sequence[Observation], instant: datetime) -> str | None:

@@ -4,10 +4,11 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -32,10 +33,12 @@ def mask(spec: TableSpec, rows: pa.Table, mask_key: KeyOf) -> pa.Table:
 
 def _hash(column: pa.ChunkedArray, key: bytes) -> pa.ChunkedArray:
     """Return HMAC-SHA256 of each value's text as hex; a plain hash of an e-mail address can be guessed."""
-    encoded = pc.dictionary_encode(pc.cast(column, pa.string()))
+    is_bytes = pa.types.is_binary(column.type)
+    encoded = pc.dictionary_encode(column if is_bytes else pc.cast(column, pa.string()))
     chunks = []
     for chunk in encoded.chunks:
-        hashed = [None if value is None else hmac.new(key, value.encode(), hashlib.sha256).hexdigest() for value in chunk.dictionary.to_pylist()]
+        values = (value if is_bytes or value is None else value.encode() for value in chunk.dictionary.to_pylist())
+        hashed = [None if value is None else hmac.new(key, value, hashlib.sha256).hexdigest() for value in values]
         chunks.append(pa.DictionaryArray.from_arrays(chunk.indices, pa.array(hashed, pa.string())).dictionary_decode())
     return pa.chunked_array(chunks, pa.string())
 
@@ -64,32 +67,59 @@ def unfit_positions(rows: pa.Table) -> list[int]:
     return found
 
 
-def quarantined_rows(
-    spec: TableSpec, rows: pa.Table, reasons: Mapping[int, tuple[str, str]], time_zone: str
-) -> Sequence[QuarantinedRow]:
+def quarantined_rows(spec: TableSpec, rows: pa.Table, reasons: Mapping[int, tuple[str, str]], time_zone: str) -> Sequence[QuarantinedRow]:
     """Return the rows at the positions of ``reasons`` (column, reason) with their text, for the quarantine."""
     positions = sorted(reasons)
-    taken = rows.take(pa.array(positions, pa.int64())).to_pylist()
+    columns = {name: _values(rows.column(name).take(pa.array(positions, pa.int64()))) for name in rows.column_names}
+    taken = [{name: values[n] for name, values in columns.items()} for n in range(len(positions))]
     return [_quarantined(spec, row, *reasons[position], time_zone) for position, row in zip(positions, taken, strict=True)]
 
 
 def _quarantined(spec: TableSpec, row: dict[str, Any], column: str, reason: str, time_zone: str) -> QuarantinedRow:
     unfit = json.loads(row.pop(UNFIT_COLUMN) or "{}")
     texts = {name: as_text(value) for name, value in row.items()} | unfit
+    if column == UNFIT_COLUMN:
+        column = ", ".join(unfit)
     key = json.dumps([texts[name] for name in spec.key], ensure_ascii=False) if spec.key else None
     day = _day(row.get(spec.partition.column), time_zone) if spec.partition else None
     return QuarantinedRow(key, column, reason, json.dumps(texts, ensure_ascii=False), day)
 
 
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    try:
+        values: list[Any] = column.to_pylist()
+        return values
+    except (ValueError, OverflowError):  # a year that Python's calendar does not have
+        return [_value(scalar) for scalar in column]
+
+
+def _value(scalar: pa.Scalar) -> object:
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        is_date = pa.types.is_date(scalar.type)
+        text = str(numpy.datetime64(scalar.value, "D" if is_date else "us")).replace("T", " ")
+        if not is_date:
+            text = _trimmed(text) + ("+00" if scalar.type.tz else "")
+        year, _, rest = text.removeprefix("-").partition("-")
+        return f"{1 + int(year):04d}-{rest} BC" if text.startswith("-") else text
+
+
 def as_text(value: object) -> str | None:
-    """Return a value as the text that stands in the quarantine; bytes as hex, as PostgreSQL writes them."""
+    """Return a value as the text that stands in the quarantine, written as PostgreSQL does; see ``duckdb_sql.as_text``."""
     if value is None:
         return None
     if isinstance(value, bytes):
         return "\\x" + value.hex()
     if isinstance(value, bool):
         return "true" if value else "false"
-    return value.isoformat(sep=" ") if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return _trimmed(value.replace(tzinfo=None).isoformat(sep=" ")) + ("+00" if value.tzinfo else "")
+    return _trimmed(value.isoformat()) if isinstance(value, time) else str(value)
+
+
+def _trimmed(clock: str) -> str:
+    return clock.rstrip("0").rstrip(".") if "." in clock else clock
 
 
 def _day(value: object, time_zone: str) -> date | None:

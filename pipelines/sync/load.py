@@ -1,16 +1,17 @@
 """Load and commit: what of a landed load is new at all, and the hand-over to the warehouse's one transaction."""
 
 import time
+from dataclasses import replace
 
 import pyarrow as pa
 
-from pipelines.errors import CommitUnknown
+from pipelines.errors import CommitUnknown, LandingCorrupt
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
-from pipelines.sync import horizon
+from pipelines.sync import codec, horizon
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
-from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, TableSpec, Watermark
+from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, TableSchema, TableSpec, Watermark
 from pipelines.sync.schema import plan_changes, raw_columns
 from pipelines.sync.steps import step
 
@@ -23,8 +24,17 @@ def digest_load(engine: Engine, spec: TableSpec, folder: LoadFolder) -> tuple[Da
     if not spec.partition or folder.plan.window.is_null:
         return (scan.digest_all(folder.files, columns),)
     type_ = folder.plan.schema.column(spec.partition.column).arrow_type
-    day = scan.day_expression(spec.partition.column, pa.types.is_timestamp(type_) and type_.tz is not None, engine.time_zone)
+    day = scan.day_expression(scan.quote(spec.partition.column), pa.types.is_timestamp(type_) and type_.tz is not None, engine.time_zone)
     found = {digest.day: digest for digest in scan.digest_days(folder.files, columns, day)}
+    if strange := [day for day in found if day not in folder.plan.window.days and day is not None]:
+        # Two calendars, the source's and DuckDB's, cut the days; rows between them would be lost or doubled.
+        raise LandingCorrupt(
+            f"rows of {', '.join(map(str, strange[:3]))} were read for {folder.plan.window.days[0]} to {folder.plan.window.days[-1]}.",
+            safe="Nothing was committed; the last load stands.",
+            remedy=f"Update the time zone data of Python and DuckDB: they do not agree on {engine.time_zone}.",
+            table=spec.id,
+            load_id=folder.plan.load_id,
+        )
     # A day without rows is a committed day too, else it would be missing for ever.
     return tuple(found.get(day, DayDigest(day, 0, "0")) for day in folder.plan.window.days)
 
@@ -34,7 +44,11 @@ def changed_days(
 ) -> tuple[tuple[DayDigest, ...], tuple[DayDigest, ...]]:
     """Split the digests into those that differ from the committed ones and those that do not."""
     watermark = engine.mirror.status(spec.id).watermark
-    if watermark is None or watermark.spec_fingerprint != planned.spec_fingerprint or engine.mirror.schema(spec.id) != planned.schema:
+    if (
+        watermark is None
+        or watermark.spec_fingerprint != planned.spec_fingerprint
+        or not _is_shaped_like(engine.mirror.schema(spec.id), planned)
+    ):
         return digests, ()
     if spec.partition:
         committed = engine.mirror.days(spec.id)
@@ -43,6 +57,10 @@ def changed_days(
     else:
         same = tuple(digest for digest in digests if watermark.digest == digest)
     return tuple(digest for digest in digests if digest not in same), same
+
+
+def _is_shaped_like(known: TableSchema | None, planned: LoadPlan) -> bool:
+    return known is not None and known.shape == planned.schema.shape
 
 
 def commit_load(
@@ -58,13 +76,16 @@ def commit_load(
         except CommitUnknown as error:
             entry = _ask_ledger(engine, staged, error)
     with step("mirror"):
-        engine.mirror.record_commit(entry, staged.watermark, staged.days, folder.plan.schema)
+        if spec.partition:  # other days may have lost their digests: see `Warehouse.commit`
+            engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+        else:
+            engine.mirror.record_commit(entry, staged.watermark, staged.days, folder.plan.schema)
     with step("clean"):
         engine.landing.mark_committed(folder)
     return entry
 
 
-def _stage(  # noqa: PLR0913 - everything a load is made of
+def _stage(  # noqa: PLR0913, PLR0917 - everything a load is made of
     engine: Engine,
     spec: TableSpec,
     folder: LoadFolder,
@@ -94,20 +115,21 @@ def _stage(  # noqa: PLR0913 - everything a load is made of
 
 def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed: tuple[DayDigest, ...]) -> Watermark:
     planned = folder.plan
-    watermark = Watermark(load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint)
+    watermark = Watermark(
+        load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint, content_fingerprint=codec.content_fingerprint(spec)
+    )
     if spec.mode == "partitioned":
         return watermark
     if spec.mode == "snapshot":
-        return Watermark(load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint, digest=changed[0])
+        return replace(watermark, digest=changed[0])
     before = engine.mirror.status(spec.id).watermark or Watermark()
     lower = horizon.next_lower(before.observations, planned.observation)
-    return Watermark(
+    return replace(
+        watermark,
         value=planned.observation.max_cursor,
         next_lower=lower,
-        load_id=planned.load_id,
         digest=_digest_tail(spec, folder, lower),
         observations=horizon.remember(before.observations, planned.observation),
-        spec_fingerprint=planned.spec_fingerprint,
     )
 
 
@@ -135,5 +157,3 @@ def _ask_ledger(engine: Engine, staged: StagedLoad, error: CommitUnknown) -> Led
             raise error
         return entry
     raise error
-
-

@@ -1,7 +1,7 @@
 """The words of the engine as frozen data: what is synced, in which windows, and what came of it. No behaviour but arithmetic."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Annotated, Any, Literal
 
@@ -137,6 +137,11 @@ class TableSchema:
     has_unique_key: bool = False  # a unique, total, immediate index on exactly the declared key
     comment: str | None = None
 
+    @property
+    def shape(self) -> "TableSchema":
+        """What decides how rows are read and loaded: the schema without comments and defaults."""
+        return replace(self, comment=None, columns=tuple(replace(column, comment=None, default=None) for column in self.columns))
+
     def column(self, name: str) -> Column:
         """Return the column called ``name``; KeyError if there is none."""
         for column in self.columns:
@@ -232,6 +237,7 @@ class Watermark:
     digest: DayDigest | None = None  # of what the next read returns if nothing changed
     observations: tuple[Observation, ...] = ()
     spec_fingerprint: str = ""
+    content_fingerprint: str = ""  # of the part of the spec that decides which rows and values stand in the table
 
 
 @dataclass(frozen=True)
@@ -285,6 +291,8 @@ class Counts:
     @property
     def is_balanced(self) -> bool:
         """Every row that was read is accounted for exactly once."""
+        if min(self.inserted, self.updated, self.unchanged, self.superseded, self.quarantined, self.deleted) < 0:
+            return False
         return self.read == self.inserted + self.updated + self.unchanged + self.superseded + self.quarantined
 
     @property

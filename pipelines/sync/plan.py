@@ -1,13 +1,14 @@
 """Which windows a sync is about, from the catalog, the committed state and the source's own range. Pure."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
-from pipelines.sync.model import Observation, TableSchema, TableSpec, Watermark, Window
+from pipelines.sync import codec
+from pipelines.sync.model import Observation, SchemaChange, TableSchema, TableSpec, Watermark, Window
 
 # Days that are loaded together: one gate, one commit and one set of files a month instead of thirty.
 DAYS_PER_LOAD = 31
@@ -26,18 +27,40 @@ def cursor_window(spec: TableSpec, watermark: Watermark | None, observation: Obs
     return Window(column=spec.cursor, lower=watermark.next_lower if watermark else None, upper=observation.max_cursor)
 
 
-def missing_days(spec: TableSpec, committed: Collection[date], source: DayRange, today: date) -> list[date]:
-    """Return the days that a complete warehouse would have and this one has not, then those to be looked at again.
+def is_reread(spec: TableSpec, watermark: Watermark | None, changes: Sequence[SchemaChange]) -> bool:
+    """Whether what was loaded before must be read again, because rows that did not move are not what they were.
 
-    A day is complete once it is over; days before ``start`` are left out by declaration, and days after the source's last
-    row have not happened yet.
+    That is so when key, cursor or masks changed, and when a column was added (with values) or got another type.
+    """
+    if watermark is None:
+        return False
+    is_other = watermark.content_fingerprint not in ("", codec.content_fingerprint(spec))
+    return is_other or any(change.kind in ("add", "widen") for change in changes)
+
+
+def missing_days(spec: TableSpec, committed: Collection[date], source: DayRange | None, today: date) -> list[date]:
+    """Return the days that a complete warehouse would have and this one has not, and those to be looked at again.
+
+    A day is complete once it is over; days before ``start`` are left out by declaration, and days after the last row have
+    not happened yet. ``source`` is None for an empty table: its newest days may have been loaded before they were deleted.
+    Older days before the source's first row are not read again: a source that forgets its past must not empty the warehouse.
     """
     if spec.partition is None:
         raise ValueError(f"{spec.id} is not partitioned")
-    end = min(today, source.end)
-    days = list(days_of(DayRange(max(spec.partition.start, source.start), end)))
+    ends = [*([source.end] if source else []), *([max(committed) + timedelta(days=1)] if committed else [])]
+    if not ends:
+        return []
+    end = min(today, max(ends))
     again = end - timedelta(days=spec.partition.lookback_days + 1)
+    first = min(source.start if source else end, again if committed else end)
+    days = days_of(DayRange(max(spec.partition.start, first), end))
     return [day for day in days if day not in committed or day >= again]
+
+
+def requested_days(spec: TableSpec, days: DayRange, today: date) -> list[date]:
+    """Return the days of a request that the table has: not before its start, and none that is not over yet."""
+    start = spec.partition.start if spec.partition else days.start
+    return list(days_of(DayRange(max(days.start, start), min(days.end, today))))
 
 
 def day_range(first: str, last: str) -> DayRange:

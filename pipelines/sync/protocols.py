@@ -80,7 +80,7 @@ class Source(Protocol):
         """Give the connections back; safe to call twice."""
 
 
-class SchemaMoved(Exception):  # noqa: N818 - a signal between source and engine, never shown to a person
+class SchemaMoved(Exception):  # a signal between source and engine, never shown to a person
     """The table's shape changed since the load was planned; the engine plans again."""
 
 
@@ -109,14 +109,18 @@ class Warehouse(Protocol):
         """Take the table's fencing token in a short statement of its own; every earlier token is void from then on."""
 
     def ensure_table(self, spec: TableSpec, schema: TableSchema, load_id: str) -> int:
-        """Make sure that the (possibly empty) raw table and a schema version exist; return that version."""
+        """Make sure that the (possibly empty) raw table and a schema version exist; return the newest version.
+
+        A schema that differs from the newest only in comments and defaults becomes a version of its own; no other does.
+        """
 
     def commit(self, load: StagedLoad) -> LedgerEntry:
         """Make the load visible in one transaction: DDL, rows, quarantine, days, ledger, watermark, and last the fence.
 
         MUST leave nothing behind when it raises. MUST raise ``LoadConflict`` if the token or the base load is not the
         table's any more, and ``CommitUnknown`` if it cannot know whether the transaction committed. MUST check the balance
-        inside the transaction, from counts of its own.
+        inside the transaction, from counts of its own. MUST empty the digest of a committed day that the load took a row
+        from, and of every other day if ``is_reread``: such a day does not stand as it was committed.
         """
 
     def find_load(self, load_id: str) -> LedgerEntry | None:
@@ -153,4 +157,3 @@ class Gate(Protocol):
 
     def check_load(self, spec: TableSpec, files: Sequence[Path], total_rows: int) -> Sequence[LoadFinding]:
         """Evaluate the expectations that need the whole load (row count, uniqueness inside it)."""
-

@@ -6,6 +6,7 @@ A load that is gone on with starts each part behind its last landed chunk, so at
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 
 from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
@@ -14,6 +15,9 @@ from pipelines.sync.land import mask
 from pipelines.sync.model import LoadPlan, Part, TableSpec
 from pipelines.sync.protocols import ReadRequest, SourceChunk
 from pipelines.sync.steps import step
+
+# A snapshot or a day that is gone on with later would mix rows of very different times, and late rows could be missed.
+RESUMABLE_FOR = timedelta(days=1)
 
 
 @contextmanager
@@ -36,12 +40,15 @@ def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
     """
     if unfinished.is_stream or planned.is_stream:
         return False
+    if (planned.window.days or planned.window.column is None) and planned.planned_at - unfinished.planned_at > RESUMABLE_FOR:
+        return False
     old, new = unfinished.window, planned.window
-    is_same_window = old == new or (not old.days and not new.days and (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null))
-    return is_same_window and (unfinished.spec_fingerprint, unfinished.base_load_id, unfinished.schema) == (
+    is_same_start = (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null)
+    is_same_window = old == new or (not old.days and not new.days and is_same_start)
+    return is_same_window and (unfinished.spec_fingerprint, unfinished.base_load_id, unfinished.schema.shape) == (
         planned.spec_fingerprint,
         planned.base_load_id,
-        planned.schema,
+        planned.schema.shape,
     )
 
 

@@ -6,11 +6,13 @@ nothing is called a rename.
 
 import pyarrow as pa
 
-from pipelines.errors import SchemaRefused
+from pipelines.errors import PrerequisiteError, SchemaRefused
 from pipelines.sync.model import Column, SchemaChange, TableSchema, TableSpec
+from pipelines.sync.protocols import UNFIT_COLUMN
 
 # Each type holds every value of those before it, digit by digit.
 _INTEGERS = (pa.int16(), pa.int32(), pa.int64())
+RESERVED = frozenset({"_load_id", "_loaded_at", "_daybreak_file", "file_row_number", UNFIT_COLUMN})
 _INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 
 
@@ -18,6 +20,25 @@ def raw_columns(spec: TableSpec, schema: TableSchema) -> tuple[Column, ...]:
     """Return what lands after masks: dropped columns are gone, hashed ones are text."""
     kept = (column for column in schema.columns if spec.masks.get(column.name) != "drop")
     return tuple(_hashed(column) if spec.masks.get(column.name) == "hmac" else column for column in kept)
+
+
+def check_names(spec: TableSpec, schema: TableSchema) -> None:
+    """Raise ``PrerequisiteError`` for columns that no warehouse can tell apart, and for names that are ours."""
+    seen: dict[str, str] = {}
+    problems = []
+    for column in raw_columns(spec, schema):
+        folded = column.name.casefold()
+        if folded in RESERVED:
+            problems.append(f"{spec.id}: the column `{column.name}` has a name that Daybreak uses itself.")
+        elif folded in seen:
+            problems.append(f"{spec.id}: the columns `{seen[folded]}` and `{column.name}` are one name to the warehouse.")
+        seen.setdefault(folded, column.name)
+    if problems:
+        raise PrerequisiteError(
+            problems,
+            safe="Nothing was written; the last load stands.",
+            remedy=f"Leave a column out with `mask: drop` in the entry `{spec.name}`, or sync a view that gives it another name.",
+        )
 
 
 def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[SchemaChange, ...]:
@@ -34,7 +55,8 @@ def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema
         raise SchemaRefused(
             f"the source changed: {'; '.join(refused)}; the contract is `{spec.contract}`.",
             safe="Nothing was written; the last load stands.",
-            remedy=f"Allow it with `contract: evolve` where it is lossless, or revert the source; entry `{spec.name}` of catalog {spec.source}.",
+            remedy="Allow it with `contract: evolve` where it is lossless, or revert the source; "
+            f"entry `{spec.name}` of catalog {spec.source}.",
             table=spec.id,
         )
     return tuple(changes)
@@ -74,11 +96,12 @@ def is_widening(before: pa.DataType, after: pa.DataType) -> bool:
     if pa.types.is_decimal(after):
         if before in _INTEGER_DIGITS:
             return bool(after.precision - after.scale >= _INTEGER_DIGITS[before])
-        return pa.types.is_decimal(before) and after.scale >= before.scale and after.precision - after.scale >= before.precision - before.scale
+        has_room = pa.types.is_decimal(before) and after.precision - after.scale >= before.precision - before.scale
+        return bool(has_room and after.scale >= before.scale)
     if pa.types.is_string(after):
         # A number's text in the warehouse is its text in the source; a time's or a float's may be written otherwise.
-        return before in _INTEGERS or pa.types.is_decimal(before)
-    return before == pa.float32() and after == pa.float64()
+        return before in _INTEGERS or bool(pa.types.is_decimal(before))
+    return bool(before == pa.float32() and after == pa.float64())
 
 
 def _hashed(column: Column) -> Column:

@@ -2,20 +2,19 @@
 
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
 
-from pipelines.errors import PrerequisiteError, WarehouseUnavailable
-from pipelines.state.lock import hold_lock
 from pipelines.sync import codec
 from pipelines.sync.model import LedgerEntry, StagedLoad, TableSchema, TableSpec
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_access import open_file
 from pipelines.warehouses.duckdb_commit import Commit
 from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schemas, read_watermarks
 
@@ -51,15 +50,15 @@ class DuckDBWarehouse:
     def ensure_table(self, spec: TableSpec, schema: TableSchema, load_id: str) -> int:
         """Make the empty raw table and its first schema version, unless they are there."""
         with self._open(f"create {spec.id}") as connection:
+            version, known = read_schemas(connection, [spec.id]).get(spec.id, (0, None))
+            if known and (known == schema or known.shape != schema.shape):
+                return version
             connection.execute("begin")
-            known = read_schemas(connection, [spec.id]).get(spec.id)
-            if known:
-                connection.execute("rollback")
-                return known[0]
-            create_raw_table(connection, spec, schema)
-            record_schema(connection, spec, schema, 1, load_id)
+            if not known:
+                create_raw_table(connection, spec, schema)
+            record_schema(connection, spec, schema, version + 1, load_id)
             connection.execute("commit")
-            return 1
+            return version + 1
 
     def commit(self, load: StagedLoad) -> LedgerEntry:
         """Make the load visible in one transaction, the fence last; everything is rolled back if anything raises."""
@@ -68,7 +67,8 @@ class DuckDBWarehouse:
             try:
                 entry = Commit(connection, load).run()
             except BaseException:
-                connection.execute("rollback")
+                with suppress(duckdb.Error):  # the first error is the one to tell; closing ends the transaction too
+                    connection.execute("rollback")
                 raise
             with step("commit.transaction"):
                 connection.execute("commit")
@@ -95,46 +95,19 @@ class DuckDBWarehouse:
 
     @contextmanager
     def _open(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        lock = self.file.with_name(f"{self.file.name}.lock")
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        with hold_lock(lock, purpose, self._lock_wait_seconds), _connected(self.file) as connection:
-            if not connection.execute("select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'deliveries'").fetchone():
+        with open_file(self.file, purpose, self._lock_wait_seconds) as connection:
+            if not connection.execute(
+                "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'deliveries'"
+            ).fetchone():
                 connection.execute("begin")
                 connection.execute(STATE_DDL)
                 if not connection.execute("select 1 from daybreak.warehouse").fetchone():
-                    connection.execute("insert into daybreak.warehouse values ($id, $now)", {"id": uuid.uuid4().hex, "now": datetime.now(UTC)})
+                    connection.execute(
+                        "insert into daybreak.warehouse values ($id, $now)", {"id": uuid.uuid4().hex, "now": datetime.now(UTC)}
+                    )
                 connection.execute("commit")
             yield connection
-
-
-@contextmanager
-def _connected(file: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    try:
-        connection = duckdb.connect(str(file), config={"preserve_insertion_order": False})
-        connection.execute("set TimeZone = 'UTC'")
-    except duckdb.IOException as error:
-        _explain(file, error)
-    try:
-        yield connection
-    except duckdb.IOException as error:
-        _explain(file, error)
-    finally:
-        connection.close()
-
-
-def _explain(file: Path, error: duckdb.IOException) -> None:
-    text = str(error)
-    if "Conflicting lock" in text or "Could not set lock" in text:
-        raise WarehouseUnavailable(
-            f"another program has {file} open: {text.split('. ')[0]}.",
-            safe="Nothing was written.",
-            remedy=f"Close it; people and BI tools read {file.with_name(f'{file.stem}.read{file.suffix}').name} instead.",
-        ) from error
-    raise PrerequisiteError(
-        [f"The warehouse {file} cannot be read or written: {text}"],
-        safe="Nothing was committed.",
-        remedy="Free space, mend its permissions, or restore the file (and delete nothing else: the next run reads on).",
-    ) from error
 
 
 def create_raw_table(connection: duckdb.DuckDBPyConnection, spec: TableSpec, schema: TableSchema) -> None:
@@ -156,5 +129,3 @@ def record_schema(connection: duckdb.DuckDBPyConnection, spec: TableSpec, schema
             "now": datetime.now(UTC),
         },
     )
-
-

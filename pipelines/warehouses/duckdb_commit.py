@@ -11,9 +11,10 @@ from pipelines.errors import LandingCorrupt, LoadConflict
 from pipelines.landing.scan import quote
 from pipelines.sync import codec
 from pipelines.sync.model import Counts, LedgerEntry, QuarantinedRow, StagedLoad
-from pipelines.sync.schema import raw_columns
+from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_shape import fit_table
 
 
 class Commit:
@@ -22,6 +23,7 @@ class Commit:
     def __init__(self, connection: duckdb.DuckDBPyConnection, load: StagedLoad) -> None:
         """Keep the connection and the load."""
         self._connection, self._load, self._now = connection, load, datetime.now(UTC)
+        self._is_reread = False
         self._names = {"source": load.spec.source, "table": load.spec.name}
 
     def run(self) -> LedgerEntry:
@@ -47,10 +49,12 @@ class Commit:
 
     def _prepare_table(self) -> None:
         load = self._load
-        self._execute(f"create schema if not exists {sql.schema_name(load.spec)}")
-        self._execute(sql.create_table(load.spec, raw_columns(load.spec, load.plan.schema)))
-        for statement in sql.apply_changes(load.spec, load.changes):
-            self._execute(statement)
+        stored = self._execute(
+            "select watermark from daybreak.watermarks where source_name = $source and table_name = $table", **self._names
+        )
+        before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
+        self._is_reread = is_reread(load.spec, before, load.changes)
+        fit_table(self._execute, load, is_remade=is_reread(load.spec, before, ()))
         known = self._execute(
             "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",
             **self._names,
@@ -71,9 +75,9 @@ class Commit:
         load = self._load
         self._drop_staging()
         empty = ", ".join(f"null::{sql.duckdb_type(column.arrow_type)} as {quote(column.name)}" for column in load.columns)
-        nothing = f"select {empty}, null::varchar as filename, null::bigint as file_row_number where false"
+        nothing = f"select {empty}, null::varchar as _daybreak_file, null::bigint as file_row_number where false"
         self._execute(f"create temp view landed as {sql.landed_view(load) if load.files else nothing}")
-        self._execute("create temp table excluded (filename varchar, file_row_number bigint)")
+        self._execute("create temp table excluded (_daybreak_file varchar, file_row_number bigint)")
         for file in load.files:
             if file.excluded:
                 self._execute("insert into excluded select $path, unnest($rows)", path=file.path, rows=list(file.excluded))
@@ -99,6 +103,7 @@ class Commit:
         load, spec = self._load, self._load.spec
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         before = self._total()
+        self._void_days(before)
         landed, staged = self._count("landed"), self._count("staged")
         deletion = sql.delete_vanished(load)
         deleted = int(self._execute(deletion)[0][0]) if deletion and before else 0
@@ -118,16 +123,41 @@ class Commit:
             quarantined=quarantined,
             deleted=deleted,
         )
-        if landed != load.rows_read or not counts.is_balanced or self._total() != before + inserted - deleted:
+        if not self._is_sound(counts, landed) or self._total() != before + inserted - deleted:
             raise self._unbalanced(counts)
         return counts
+
+    def _is_sound(self, counts: Counts, landed: int) -> bool:
+        """Whether the counts agree with what landed; nothing but a row that was read twice may be superseded."""
+        load = self._load
+        is_told = landed == load.rows_read and counts.quarantined == len(load.quarantined)
+        return is_told and counts.is_balanced and (load.may_repeat_keys or (counts.superseded == 0 and not self._has_repeated_keys()))
+
+    def _has_repeated_keys(self) -> bool:
+        """Whether a key stands in two rows to load, which neither the source's index nor the gate should have let through."""
+        if not self._load.spec.key:
+            return False
+        return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
+
+    def _void_days(self, before: int) -> None:
+        """Empty the digests of days that will not stand as they were committed: rows leave them, or all is read again."""
+        load = self._load
+        if not load.spec.partition or not before:
+            return
+        void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table and day is not null"
+        if self._is_reread:
+            self._execute(void, **self._names)
+        elif load.spec.key:
+            day, on = sql.day_of(load, "target"), " and ".join(f"target.{name} = staged.{name}" for name in map(quote, load.spec.key))
+            left = f"select {day} from {sql.raw_table(load.spec)} target join staged on {on}"
+            self._execute(f"{void} and day in ({left} where {day} is distinct from {sql.day_of(load, 'staged')})", **self._names)
 
     def _skipped_rows(self) -> int:
         if not self._load.skipped_days:
             return 0
         day = sql.day_of(self._load)
-        sql_text = f"select count(*) from landed anti join excluded using (filename, file_row_number) where {day} in (select day from skipped)"
-        return int(self._execute(sql_text)[0][0])
+        accepted = "landed anti join excluded using (_daybreak_file, file_row_number)"
+        return int(self._execute(f"select count(*) from {accepted} where {day} in (select day from skipped)")[0][0])
 
     def _unbalanced(self, counts: Counts) -> LandingCorrupt:
         return LandingCorrupt(
@@ -141,12 +171,15 @@ class Commit:
     def _replace_quarantine(self) -> None:
         """Close what this load read and found good, or found bad again, and open what stepped aside now."""
         load, spec = self._load, self._load.spec
-        close = "update daybreak.quarantine set state = 'fixed', closed_at = $now where source_name = $source and table_name = $table and state = 'open'"
+        mine = "source_name = $source and table_name = $table and state = 'open'"
+        close = f"update daybreak.quarantine set state = 'fixed', closed_at = $now where {mine}"
         if spec.mode == "snapshot":
             self._execute(close, now=self._now, **self._names)
         elif spec.mode == "partitioned":
             scope = "day is null" if load.plan.window.is_null else "day in (select day from changed union all select day from skipped)"
             self._execute(f"{close} and {scope}", now=self._now, **self._names)
+        elif spec.key:  # rows with a NULL in the key are all read by every load
+            self._execute(f"{close} and reason = 'null_key'", now=self._now, **self._names)
         if spec.key and spec.mode != "snapshot":
             self._execute(f"{close} and key in ({self._landed_open_keys()})", now=self._now, **self._names)
         for row in load.quarantined:
@@ -154,15 +187,21 @@ class Commit:
 
     def _landed_open_keys(self) -> str:
         """Return the SELECT of open quarantine keys that were read again: their parts are compared as text."""
-        parts = [f"json_extract_string(waiting.key, '$[{number}]') = cast(landed.{quote(name)} as varchar)" for number, name in enumerate(self._load.spec.key)]
+        types = {column.name: column.arrow_type for column in self._load.columns}
+        parts = [
+            f"json_extract_string(waiting.key, '$[{number}]') = {sql.as_text(f'landed.{quote(name)}', types[name])}"
+            for number, name in enumerate(self._load.spec.key)
+        ]
         return (
             "select waiting.key from daybreak.quarantine waiting semi join landed on "
-            f"{' and '.join(parts)} where waiting.source_name = $source and waiting.table_name = $table and waiting.state = 'open'"
+            f"{' and '.join(parts)} where waiting.source_name = $source and waiting.table_name = $table "
+            "and waiting.state = 'open'"
         )
 
     def _insert_quarantined(self, row: QuarantinedRow) -> None:
         self._execute(
-            "insert into daybreak.quarantine values ($source, $table, $key, $column, $reason, $original, $day, $load_id, 'open', $now, null)",
+            "insert into daybreak.quarantine values "
+            "($source, $table, $key, $column, $reason, $original, $day, $load_id, 'open', $now, null)",
             **self._names,
             key=row.key,
             column=row.column,
@@ -201,7 +240,16 @@ class Commit:
         )
         numbers = (counts.read, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.quarantined, counts.deleted)
         row = [entry.load_id, entry.source, entry.table, entry.mode, json.dumps(window), *numbers, entry.total_rows, is_open, entry.chunks]
-        row += [entry.bytes, json.dumps(files), entry.schema_version, load.token, plan.planned_at, entry.data_as_of, self._now, load.released_by]
+        row += [
+            entry.bytes,
+            json.dumps(files),
+            entry.schema_version,
+            load.token,
+            plan.planned_at,
+            entry.data_as_of,
+            self._now,
+            load.released_by,
+        ]
         self._connection.execute(f"insert into daybreak.ledger values ({', '.join('?' * len(row))})", row)
         return entry
 
@@ -210,7 +258,8 @@ class Commit:
         for digest in load.days:
             day = {**self._names, "day": digest.day}
             self._execute(
-                "delete from daybreak.windows where source_name = $source and table_name = $table and day is not distinct from $day::date", **day
+                "delete from daybreak.windows where source_name = $source and table_name = $table and day is not distinct from $day::date",
+                **day,
             )
             self._execute(
                 "insert into daybreak.windows values ($source, $table, $day::date, $rows, $digest, $load_id, $now)",

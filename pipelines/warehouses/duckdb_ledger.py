@@ -56,7 +56,8 @@ def read_schemas(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -
 
 
 def _of(connection: duckdb.DuckDBPyConnection, columns: str, table: str, tables: Sequence[str], more: str = "") -> list[tuple[Any, ...]]:
-    sql = f"select source_name || '.' || table_name, {columns} from daybreak.{table} where list_contains($tables, source_name || '.' || table_name) {more}"
+    table_id = "source_name || '.' || table_name"
+    sql = f"select {table_id}, {columns} from daybreak.{table} where list_contains($tables, {table_id}) {more}"
     return connection.execute(sql, {"tables": list(tables)}).fetchall()
 
 

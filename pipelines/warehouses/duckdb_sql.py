@@ -54,7 +54,7 @@ def apply_changes(spec: TableSpec, changes: tuple[SchemaChange, ...]) -> list[st
     statements += [f"alter table {table} rename column {quote(f'_moving_{old.name}')} to {quote(new.name)}" for old, new in renames]
     for change in changes:
         if change.after and change.kind == "add":
-            statements.append(f"alter table {table} add column if not exists {quote(change.after.name)} {duckdb_type(change.after.arrow_type)}")
+            statements.append(f"alter table {table} add column {quote(change.after.name)} {duckdb_type(change.after.arrow_type)}")
         elif change.after and change.kind == "widen":
             statements.append(f"alter table {table} alter column {quote(change.after.name)} type {duckdb_type(change.after.arrow_type)}")
     return statements
@@ -64,26 +64,37 @@ def landed_view(load: StagedLoad) -> str:
     """Return the SELECT of all landed rows with their position (``filename``, ``file_row_number``)."""
     files = ", ".join("'" + file.path.replace("'", "''") + "'" for file in load.files)
     columns = ", ".join(quote(column.name) for column in load.columns)
-    return f"select {columns}, filename, file_row_number from read_parquet([{files}], filename = true, file_row_number = true)"
+    # The path's column has a name of ours: `filename` is a name that a table may well have.
+    options = "filename = '_daybreak_file', file_row_number = true"
+    return f"select {columns}, _daybreak_file, file_row_number from read_parquet([{files}], {options})"
 
 
 def accepted(load: StagedLoad) -> str:
     """Return the SELECT of the rows that are to be loaded: not stepped aside, not in a day that stands unchanged."""
     columns = ", ".join(f"landed.{quote(column.name)}" for column in load.columns)
-    join = " anti join excluded using (filename, file_row_number)" if any(file.excluded for file in load.files) else ""
+    join = " anti join excluded using (_daybreak_file, file_row_number)" if any(file.excluded for file in load.files) else ""
     where = f" where {day} not in (select day from skipped)" if (day := _skipping(load)) else ""
     # A later chunk was read later: its version of a row wins.
-    latest = f" qualify row_number() over (partition by {key_list(load.spec)} order by filename desc, file_row_number desc) = 1"
+    latest = f" qualify row_number() over (partition by {key_list(load.spec)} order by _daybreak_file desc, file_row_number desc) = 1"
     return f"select {columns} from landed{join}{where}{latest if load.may_repeat_keys else ''}"
 
 
-def day_of(load: StagedLoad) -> str:
-    """Return the SQL of a row's day."""
+def as_text(column: str, arrow_type: pa.DataType) -> str:
+    """Return the SQL of a value's text as the quarantine has it; see ``sync.land.as_text``."""
+    if pa.types.is_binary(arrow_type):
+        return f"'\\x' || lower(hex({column}))"
+    text = f"cast({column} as varchar)"
+    is_dated = pa.types.is_date(arrow_type) or pa.types.is_timestamp(arrow_type)
+    return f"regexp_replace({text}, ' ?\\(BC\\)(.*)$', '\\1 BC')" if is_dated else text
+
+
+def day_of(load: StagedLoad, table: str = "") -> str:
+    """Return the SQL of a row's day; ``table`` qualifies the column."""
     if load.spec.partition is None:
         raise ValueError(f"{load.spec.id} is not partitioned")
     column = next(column for column in load.columns if column.name == load.spec.partition.column)
     is_instant = pa.types.is_timestamp(column.arrow_type) and column.arrow_type.tz is not None
-    return day_expression(column.name, is_instant, load.time_zone)
+    return day_expression(f"{table}.{quote(column.name)}" if table else quote(column.name), is_instant, load.time_zone)
 
 
 def _skipping(load: StagedLoad) -> str | None:
@@ -104,7 +115,8 @@ def merge(load: StagedLoad) -> str:
     return (
         f"merge into {raw_table(load.spec)} as target using staged on {on} "
         f"when matched and ({differs}) then update set {', '.join(stamped)} "
-        f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) returning merge_action"
+        f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) "
+        "returning merge_action"
     )
 
 

@@ -1,23 +1,24 @@
-"""Small questions about built tables of a DuckDB file, each under the lock: row counts for the UI, data for deliveries."""
+"""Small questions about built tables of a DuckDB file: what is there, and how many rows it has."""
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-import duckdb
-
 from pipelines.landing.scan import quote
-from pipelines.state.lock import hold_lock
+from pipelines.warehouses.duckdb_access import open_file
 
 Relation = tuple[str, str]  # schema, name
 
 
-@contextmanager
-def open_reader(file: Path, lock_wait_seconds: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the warehouse for reading, when its turn comes."""
-    with hold_lock(file.with_name(f"{file.name}.lock"), "read tables", lock_wait_seconds), duckdb.connect(str(file), read_only=True) as connection:
-        connection.execute("set TimeZone = 'UTC'")
-        yield connection
+def list_relations(file: Path, lock_wait_seconds: float) -> frozenset[Relation]:
+    """Return every table and view of the file; none if there is no file."""
+    if not file.exists():
+        return frozenset()
+    with open_file(file, "list tables", lock_wait_seconds, read_only=True) as connection:
+        found = connection.execute(
+            "select schema_name, table_name from duckdb_tables() where not internal "
+            "union select schema_name, view_name from duckdb_views() where not internal"
+        ).fetchall()
+        return frozenset((schema, name) for schema, name in found)
 
 
 def count_rows(file: Path, lock_wait_seconds: float, relations: Iterable[Relation]) -> dict[Relation, int]:
@@ -25,7 +26,7 @@ def count_rows(file: Path, lock_wait_seconds: float, relations: Iterable[Relatio
     wanted = set(relations)
     if not wanted or not file.exists():
         return {}
-    with open_reader(file, lock_wait_seconds) as connection:
+    with open_file(file, "count rows", lock_wait_seconds, read_only=True) as connection:
         tables = connection.execute("select schema_name, table_name from duckdb_tables() where not internal").fetchall()
         counts = {}
         for schema, name in tables:

@@ -1,0 +1,174 @@
+"""One build of dbt models: plan, run dbt once, and note in the mirror how every model and test ended. No Dagster in here.
+
+Before dbt starts, what it is about to build is noted as failed. So whatever ends this process, no model counts as good that was
+not tested, and nothing has to be cleaned up.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipelines.assets.build_plan import BuildPlan, Known, ancestors_of, in_build_order, plan_build
+from pipelines.assets.dbt_process import Heard, NodeResult, run_dbt
+from pipelines.errors import DaybreakError
+from pipelines.settings import Settings
+from pipelines.state.mirror import Mirror
+from pipelines.sync.model import OnFailure, Verdict
+from pipelines.warehouses import duckdb_file
+from pipelines.warehouses.duckdb_access import take_turn
+from pipelines.warehouses.duckdb_tables import Relation, count_rows, list_relations
+
+GOOD = ("success",)
+
+
+@dataclass(frozen=True)
+class Build:
+    """What came of a build. ``results`` are dbt's, by unique id, of models and tests alike."""
+
+    plan: BuildPlan
+    results: Mapping[str, NodeResult] = field(default_factory=dict)
+    rows: Mapping[Relation, int] = field(default_factory=dict)
+
+
+def build_models(
+    settings: Settings, mirror: Mirror, manifest: Mapping[str, Any], selected: Set[str], run_id: str, listen: Callable[[Heard], None]
+) -> Build:
+    """Build those of the ``selected`` models (unique ids) whose inputs changed, in one turn at the warehouse.
+
+    Raises nothing that a model's data, a held table or a busy warehouse can cause: then models are left out, or failed.
+    """
+    file = duckdb_file(settings.warehouse_url)
+    try:
+        with take_turn(file, "build the models", settings.lock_wait_seconds) as turn:
+            known = _read_known(settings, mirror, manifest)
+            plan = plan_build(manifest, selected, known)
+            if not plan.build:
+                _note_the_rest(mirror, plan)
+                return Build(plan)
+            for model in plan.build:
+                mirror.record_build(model, "failed", None, "its last build did not come to an end")
+            _note_the_rest(mirror, plan)
+            done = run_dbt(settings, _arguments(manifest, plan), listen, [turn] if turn is not None else [])
+            _note_built(mirror, manifest, plan, done.results, done.error)
+            _note_verdicts(mirror, manifest, plan, done.results, run_id)
+            rows = count_rows(file, settings.lock_wait_seconds, [relation_of(manifest, model) for model in plan.build])
+            return Build(plan, done.results, rows)
+    except DaybreakError as error:
+        plan = _leave_out(selected, str(error), mirror)
+        return Build(plan)
+
+
+def _leave_out(selected: Iterable[str], why: str, mirror: Mirror) -> BuildPlan:
+    """Leave everything as it is, because the warehouse cannot be had."""
+    plan = BuildPlan({}, frozenset(), dict.fromkeys(selected, why), frozenset(), is_full=False)
+    _note_the_rest(mirror, plan)
+    return plan
+
+
+def _read_known(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any]) -> Known:
+    """Ask the mirror what was done, and the warehouse whether it is still there: a table may have been dropped by hand."""
+    statuses = {f"raw_{status.table_id}": status for status in mirror.statuses()}
+    there = list_relations(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds)
+    builds = mirror.builds()
+    return Known(
+        loads={table: status.load_id for table, status in statuses.items()},
+        held={table for table, status in statuses.items() if status.held_reason},
+        done={
+            model: build["inputs"]
+            for model, build in builds.items()
+            if model in manifest["nodes"] and relation_of(manifest, model) in there
+        },
+        settings=(settings.time_zone,),
+    )
+
+
+def relation_of(manifest: Mapping[str, Any], model: str) -> Relation:
+    """Return the schema and name of a model's table or view."""
+    node = manifest["nodes"][model]
+    return node["schema"], node.get("alias") or node["name"]
+
+
+def _arguments(manifest: Mapping[str, Any], plan: BuildPlan) -> list[str]:
+    names = sorted(manifest["nodes"][model]["name"] for model in plan.build)
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--select", " ".join(names)]
+    if plan.untested:
+        arguments += ["--exclude", " ".join(sorted(plan.untested))]
+    return [*arguments, "--full-refresh"] if plan.is_full else arguments
+
+
+def _note_the_rest(mirror: Mirror, plan: BuildPlan) -> None:
+    """Note the models that are not built."""
+    for model, why in plan.left_out.items():
+        mirror.record_build(model, "left_out", None, why)
+    for model in plan.inputs.keys() - plan.build - plan.left_out.keys():
+        mirror.record_standing(model)
+
+
+def _note_built(mirror: Mirror, manifest: Mapping[str, Any], plan: BuildPlan, results: Mapping[str, NodeResult], error: str | None) -> None:
+    """Note the models that were built, and those that were not built but failed a test now."""
+    failed_tests = _failed_tests(manifest, results)
+    failed: dict[str, str] = {}
+    for model in in_build_order(manifest, plan.build | failed_tests.keys()):
+        why = error or _why_failed(manifest, model, results.get(model), failed_tests.get(model, []), failed)
+        if model not in plan.build and not failed_tests.get(model):
+            continue
+        if why:
+            failed[model] = why
+            mirror.record_build(model, "failed", None, why)
+        else:
+            mirror.record_build(model, "built", plan.inputs[model])
+
+
+def _why_failed(
+    manifest: Mapping[str, Any], model: str, result: NodeResult | None, failed_tests: list[str], failed: Mapping[str, str]
+) -> str | None:
+    if failed_tests:
+        return f"failed its test{'s' if len(failed_tests) > 1 else ''} {', '.join(failed_tests)}"
+    bad = sorted(parent.rpartition(".")[2] for parent in ancestors_of(manifest, [model]) & failed.keys())
+    if bad:
+        return f"stands on {', '.join(bad)}, which failed"
+    if result is None:
+        return "dbt did not build it"
+    return None if result.status in GOOD else (result.message or result.status)
+
+
+def _note_verdicts(mirror: Mirror, manifest: Mapping[str, Any], plan: BuildPlan, results: Mapping[str, NodeResult], run_id: str) -> None:
+    """Keep what the tests said of the models that were built, and of others only if it is bad news."""
+    verdicts: dict[str, list[Verdict]] = {}
+    for test, result in results.items():
+        if test.startswith("test.") and result.status != "skipped":
+            for model in _tested(manifest, test):
+                if model in plan.build or result.status != "pass":
+                    verdict = Verdict(
+                        model,
+                        manifest["nodes"][test]["name"],
+                        result.status == "pass",
+                        on_failure(manifest, test),
+                        {"failures": result.failures or 0},
+                    )
+                    verdicts.setdefault(model, []).append(verdict)
+    for found in verdicts.values():
+        mirror.record_verdicts(found, run_id)
+
+
+def _failed_tests(manifest: Mapping[str, Any], results: Mapping[str, NodeResult]) -> dict[str, list[str]]:
+    failed: dict[str, list[str]] = {}
+    for test, result in results.items():
+        if test.startswith("test.") and result.status in ("fail", "error"):
+            for model in _tested(manifest, test):
+                failed.setdefault(model, []).append(manifest["nodes"][test]["name"])
+    return failed
+
+
+def _tested(manifest: Mapping[str, Any], test: str) -> list[str]:
+    """Return the models whose delivery a failure of ``test`` stops: the one it is attached to, else all that it reads."""
+    node = manifest["nodes"][test]
+    attached = node.get("attached_node")
+    return (
+        [attached] if attached in manifest["nodes"] else [parent for parent in node["depends_on"]["nodes"] if parent in manifest["nodes"]]
+    )
+
+
+def on_failure(manifest: Mapping[str, Any], test: str) -> OnFailure:
+    """Return what a failure of the test means: a test of severity warn stops nothing."""
+    return "warn" if manifest["nodes"][test]["config"].get("severity", "error").lower() == "warn" else "hold"

@@ -1,0 +1,94 @@
+"""What a sync of one table looks like in Dagster: its output, its numbers, its column schema, and the checks `gate` and `fresh`."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import dagster as dg
+
+from pipelines.assets.ingestion import FRESH_HOURS, raw_key
+from pipelines.progress import Happening, tell
+from pipelines.state.mirror import Mirror, TableStatus
+from pipelines.state.results import record_result, sum_counts
+from pipelines.sync.model import TableResult, TableSchema, TableSpec
+
+
+def make_result(mirror: Mirror, table: TableSpec, result: TableResult) -> dg.MaterializeResult[None]:
+    """Return the table's output: what this sync did, with the data version of its last committed load, and its two checks."""
+    status = mirror.status(table.id)
+    return dg.MaterializeResult(
+        asset_key=raw_key(table),
+        data_version=dg.DataVersion(status.load_id or "never loaded"),
+        metadata=_make_metadata(status, result, mirror.schema(table.id)),
+        check_results=[_make_gate_result(mirror, table, result), _make_fresh_result(table, status)],
+    )
+
+
+def _make_metadata(status: TableStatus, result: TableResult, schema: TableSchema | None) -> dict[str, Any]:
+    counts = sum_counts(result)
+    metadata: dict[str, Any] = {
+        "outcome": result.outcome,
+        "rows_read": counts.read,
+        "rows_inserted": counts.inserted,
+        "rows_updated": counts.updated,
+        "rows_unchanged": counts.unchanged,
+        "rows_superseded": counts.superseded,
+        "rows_quarantined": counts.quarantined,
+        "rows_deleted": counts.deleted,
+        "quarantined_open": status.quarantined_open,
+        "load_id": status.load_id or "none",
+        "schema_version": status.schema_version,
+    }
+    if status.total_rows is not None:
+        metadata["dagster/row_count"] = status.total_rows
+    if status.data_as_of:
+        metadata["data_as_of"] = dg.MetadataValue.timestamp(status.data_as_of)
+    if result.held_reason:
+        metadata["held"] = dg.MetadataValue.text(result.held_reason)
+    elif result.note:
+        metadata["note"] = result.note
+    if schema:
+        columns = [dg.TableColumn(column.name, column.source_type, column.comment) for column in schema.columns]
+        metadata["dagster/column_schema"] = dg.TableSchema(columns)
+    return metadata
+
+
+def _make_gate_result(mirror: Mirror, table: TableSpec, result: TableResult) -> dg.AssetCheckResult:
+    # Without a load, what was said of the one that stands: the last one judged may be one that was held.
+    verdicts = result.verdicts or (mirror.last_verdicts(table.id, mirror.status(table.id).load_id) if result.outcome == "unchanged" else [])
+    failed = [verdict for verdict in verdicts if not verdict.passed]
+    numbers = {f"{verdict.check} ({verdict.on_failure})": dg.MetadataValue.json(dict(verdict.numbers)) for verdict in verdicts}
+    return dg.AssetCheckResult(
+        asset_key=raw_key(table),
+        check_name="gate",
+        passed=result.outcome != "held" and not failed,
+        # Rows that stepped aside are a warning: the rest of the load passed. A held load is an error.
+        severity=dg.AssetCheckSeverity.ERROR if result.outcome == "held" else dg.AssetCheckSeverity.WARN,
+        description=result.held_reason or "; ".join(f"{verdict.check}: {verdict.on_failure}" for verdict in failed) or None,
+        metadata=numbers,
+    )
+
+
+def _make_fresh_result(table: TableSpec, status: TableStatus) -> dg.AssetCheckResult:
+    """Judge by the data's own time: a held table was materialised too, but its data are of its last good load."""
+    age = datetime.now(UTC) - status.data_as_of if status.data_as_of else None
+    passed = age is not None and age <= timedelta(hours=FRESH_HOURS) and status.held_reason is None
+    told = f"data as of {status.data_as_of:%Y-%m-%d %H:%M:%S} UTC" if status.data_as_of else "never loaded"
+    return dg.AssetCheckResult(
+        asset_key=raw_key(table),
+        check_name="fresh",
+        passed=passed,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description=told if passed else f"{told}; {status.held_reason or f'older than {FRESH_HOURS} hours'}",
+        metadata={"hours_old": round(age.total_seconds() / 3600, 2)} if age is not None else {},
+    )
+
+
+def tell_progress(table: TableSpec, phase: str, rows: int) -> None:
+    """Tell whoever watches this process how far a table is."""
+    tell(Happening(table.id, phase, rows))
+
+
+def tell_result(mirror: Mirror, run_id: str, result: TableResult) -> None:
+    """Keep a table's result under its run, and tell it."""
+    record_result(mirror, run_id, result)
+    tell(Happening(result.table, result.outcome, sum_counts(result).read, is_over=True))

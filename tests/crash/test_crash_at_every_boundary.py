@@ -1,0 +1,178 @@
+"""L2: exit at every boundary of a sync, then one normal sync: P0 holds, and no chunk that was landed is read again."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import TODAY, Project
+from tests.crash.crashing import DIED
+
+Boundary = tuple[str, str, int]
+Run = Callable[[Project, Boundary | None], dict[str, Any]]
+MODES = {
+    "incremental": {"key": ["id"], "cursor": "at"},
+    "snapshot": {"key": ["id"]},
+    "partitioned": {"key": ["id"], "partition": {"column": "at", "start": "2026-01-01"}},
+}
+# In the default suite a repeated boundary is tried at its second occurrence: the state on disk is of the same kind.
+TRIED_OCCURRENCES = 2
+SAMPLE = {(name, "after") for name in ("land.file", "land.manifest", "claim", "commit.fence", "commit.transaction", "mirror")}
+
+
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    """Sync in a fork of a warmed-up process; the answer has the exit code and the boundaries that were passed."""
+    command = [sys.executable, "-m", "tests.crash.crashing"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
+        assert process.stdin
+        assert process.stdout
+
+        def order(project: Project, die_at: Boundary | None) -> dict[str, Any]:
+            order = {"environment": dict(project.settings.environment), "table": "t", "die_at": die_at}
+            process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
+            process.stdin.flush()  # type: ignore[union-attr]
+            answer: dict[str, Any] = json.loads(process.stdout.readline())  # type: ignore[union-attr]
+            return answer
+
+        yield order
+        process.stdin.close()
+
+
+@pytest.fixture(params=list(MODES))
+def changed(request: pytest.FixtureRequest, project: Project, run: Run) -> Project:
+    """A table that was loaded once, and whose source has changed by three chunks since."""
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz)",
+        f"insert into t select i, 'old', '{TODAY}'::timestamptz - i * interval '1 h' from generate_series(1, 40) i",
+    )
+    project.declare("t", request.param, **MODES[request.param])
+    assert run(project, None)["code"] == 0
+    moved = f"'{TODAY}'::timestamptz - interval '1 h' + id * interval '1 s'" if request.param == "incremental" else "at + interval '10 min'"
+    project.run(
+        f"update t set name = 'new', at = {moved} where id < 15", f"insert into t values (99, 'n', '{TODAY}'::timestamptz - interval '1 h')"
+    )
+    if request.param != "incremental":
+        project.run("delete from t where id in (3, 20)")
+    return project
+
+
+def boundaries(project: Project, run: Run, scratch: Path) -> list[Boundary]:
+    """Record one clean sync."""
+    copy = project.copy_to(scratch / "clean")
+    answer = run(copy, None)
+    assert answer["code"] == 0
+    copy.check("t")
+    return [(name, moment, occurrence) for name, moment, occurrence in answer["passed"]]
+
+
+def chunks_read(answer: dict[str, Any]) -> int:
+    return sum(1 for name, moment, _ in answer["passed"] if (name, moment) == ("land.manifest", "after"))
+
+
+def crash_and_recover(project: Project, run: Run, scratch: Path, boundary: Boundary, times: int) -> None:
+    copy = project.copy_to(scratch / "crash")
+    landed = 0
+    for _ in range(times):
+        died = run(copy, boundary)
+        landed += chunks_read(died)
+        if died["code"] != DIED:  # a second try has less to do, and may not come there again
+            break
+    before = dict(copy.ask("select load_id, count(*) from daybreak.ledger group by all"))
+    normal = run(copy, None)
+    assert normal["code"] == 0, boundary
+    copy.check("t")
+    after = dict(copy.ask("select load_id, count(*) from daybreak.ledger group by all"))
+    assert set(before) <= set(after)
+    assert set(after.values()) == {1}
+    check_mirror(copy)
+    if times > 1:
+        assert ["commit", "after", 1] not in run(copy, None)["passed"], f"after {boundary} a third sync had something to commit"
+    shutil.rmtree(copy.home)
+
+
+def check_mirror(project: Project) -> None:
+    from pipelines.state.mirror import Mirror
+
+    status = Mirror(project.settings.state_url).status("shop.t")
+    ((load_id, total, version),) = project.ask(
+        "select load_id, total_rows, schema_version from daybreak.ledger order by committed_at desc, load_id desc limit 1"
+    )
+    assert (status.load_id, status.total_rows, status.schema_version) == (load_id, total, version)
+    assert [(load_id,)] == project.ask("select load_id from daybreak.watermarks where table_name = 't'")
+
+
+def test_a_crash_before_or_after_any_step_changes_nothing_in_the_end(changed: Project, run: Run, tmp_path: Path) -> None:
+    found = boundaries(changed, run, tmp_path)
+    assert {
+        "plan",
+        "read.chunk",
+        "land.file",
+        "land.manifest",
+        "gate",
+        "claim",
+        "load.rows",
+        "commit.fence",
+        "commit.transaction",
+        "mirror",
+    } <= {name for name, _, _ in found}
+    highest = {(name, moment): min(occurrence, TRIED_OCCURRENCES) for name, moment, occurrence in found}
+    # The state before a step is the state after the one before it, and a rolled back transaction is one state: a sample here.
+    for (name, moment), occurrence in highest.items():
+        if (name, moment) in SAMPLE:
+            crash_and_recover(changed, run, tmp_path, (name, moment, occurrence), 1)
+
+
+@pytest.mark.slow
+def test_a_crash_at_every_single_boundary_once_and_twice_changes_nothing_in_the_end(changed: Project, run: Run, tmp_path: Path) -> None:
+    for boundary in boundaries(changed, run, tmp_path):
+        for times in (1, 2):
+            crash_and_recover(changed, run, tmp_path, boundary, times)
+
+
+def test_chunks_that_were_landed_before_a_crash_are_not_read_again(project: Project, run: Run, tmp_path: Path) -> None:
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz default now())",
+        "insert into t select i, 'x' from generate_series(1, 70) i",
+    )
+    for mode in ("incremental", "snapshot"):
+        project.declare("t", mode, **MODES[mode])
+        project.home = tmp_path / mode
+        for chunk in (1, 3):
+            assert run(project, ("land.manifest", "after", chunk))["code"] == DIED
+        normal = run(project, None)
+        before_commit = normal["passed"][: normal["passed"].index(["commit", "before", 1])]
+        assert chunks_read({"passed": before_commit}) == 10 - 1 - 3
+        project.check("t")
+        assert project.ask("select count(*), sum(rows_read) from daybreak.ledger") == [(1, 70)]
+
+
+def test_rows_that_change_between_a_crash_and_the_next_sync_arrive_with_it(project: Project, run: Run) -> None:
+    """The load that is gone on with ends where its plan ends; an incremental table then looks at what came later."""
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz default now())",
+        "insert into t select i, 'x' from generate_series(1, 30) i",
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    assert run(project, ("land.manifest", "after", 2))["code"] == DIED
+    project.run("update t set name = 'changed', at = now() where id in (2, 29)", "insert into t values (99, 'new')")
+    assert run(project, None)["code"] == 0
+    project.check("t")
+
+
+def test_every_killed_commit_leaves_the_old_rows_or_the_new(changed: Project, run: Run, tmp_path: Path) -> None:
+    old = sorted(changed.warehouse_rows("t"))
+    clean = changed.copy_to(tmp_path / "new")
+    run(clean, None)
+    new = sorted(clean.warehouse_rows("t"))
+    for name in ("load.rows", "commit.fence", "commit.transaction"):
+        copy = changed.copy_to(tmp_path / "copy")
+        run(copy, (name, "after", 1))
+        expected = new if name == "commit.transaction" else old
+        assert sorted(copy.warehouse_rows("t")) == expected, name
+        shutil.rmtree(copy.home)

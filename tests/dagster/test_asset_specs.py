@@ -1,0 +1,63 @@
+"""The lineage cannot change unseen: every asset's spec is pinned in asset_specs.json. Renew it with the command in the failure."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from pipelines.settings import load_settings
+
+SNAPSHOT = Path(__file__).with_name("asset_specs.json")
+RENEW = "python -m tests.dagster.test_asset_specs"
+
+
+def describe_assets(home: Path) -> dict[str, Any]:
+    from pipelines.definitions import build_defs
+
+    graph = build_defs(settings=load_settings({"DAYBREAK_HOME": str(home), "DAYBREAK_TODAY": "2026-03-10"})).resolve_asset_graph()
+    described = {}
+    for key in sorted(graph.materializable_asset_keys):
+        node = graph.get(key)
+        described[key.to_user_string()] = {
+            "deps": sorted(parent.to_user_string() for parent in node.parent_keys),
+            "group": node.group_name,
+            "kinds": sorted(node.kinds),
+            "owners": sorted(node.owners),
+            "description": (node.description or "").partition("\n")[0],
+            "metadata": sorted(node.metadata),
+            "partitions": type(node.partitions_def).__name__ if node.partitions_def else None,
+            "checks": sorted(check.name for check in node.check_keys),
+        }
+    return described
+
+
+def test_asset_specs_are_as_pinned(tmp_path: Path) -> None:
+    found = describe_assets(tmp_path)
+    pinned = json.loads(SNAPSHOT.read_text()) if SNAPSHOT.exists() else {}
+    assert found == pinned, f"The assets changed. If that is meant, renew the snapshot and read its diff: {RENEW}"
+
+
+def test_every_asset_has_a_group_a_kind_an_owner_and_a_description() -> None:
+    described = json.loads(SNAPSHOT.read_text())
+    lacking = {key: name for key, spec in described.items() for name in ("group", "kinds", "owners", "description") if not spec[name]}
+    assert lacking == {}
+
+
+def test_a_project_without_the_shop_has_none_of_its_models_and_no_dashboard(tmp_path: Path) -> None:
+    from pipelines.definitions import build_defs
+
+    folder = tmp_path / "catalog"
+    folder.mkdir()
+    (folder / "crm.yaml").write_text("source: crm\nurl_env: CRM_URL\nschema: public\nowner: data@example.com\ntables:\n  - {name: leads, mode: snapshot, key: [id]}\n")
+    settings = load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_CATALOG": str(folder)})
+    keys = {key.to_user_string() for key in build_defs(settings=settings).resolve_asset_graph().materializable_asset_keys}
+    assert {"raw_crm/leads", "warehouse/read_copy", "reports/morning"} <= keys
+    assert not [key for key in keys if "shop" in key or key.startswith("dashboards/")]
+
+
+if __name__ == "__main__":
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as home:
+        SNAPSHOT.write_text(json.dumps(describe_assets(Path(home)), indent=1, ensure_ascii=False) + "\n")
+    sys.stdout.write(f"{SNAPSHOT} is renewed\n")
