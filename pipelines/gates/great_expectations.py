@@ -25,9 +25,10 @@ import pyarrow as pa
 from pipelines.gates.arguments import convert_arguments
 from pipelines.gates.bounds import kind_of, plain_type
 from pipelines.gates.classes import check_expectations, find_columns, make_config_error, select_expectations
+from pipelines.gates.judge import judge
 from pipelines.gates.load_measures import check_landed
 from pipelines.gates.rules import RULES, Rule
-from pipelines.sync.model import Expectation, TableSpec
+from pipelines.sync.model import Expectation, TableSpec, Verdict
 from pipelines.sync.protocols import LoadFinding, RowFinding
 
 if TYPE_CHECKING:
@@ -69,6 +70,10 @@ class GreatExpectationsGate:
         if not select_expectations(spec, "load"):
             return ()
         return check_landed(spec, files, total_rows, scratch=self.scratch, memory_bytes=self.memory_bytes)
+
+    def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> Sequence[Verdict]:
+        """Return one verdict an expectation of ``spec``. See ``judge.judge``."""
+        return judge(spec, row_findings, load_findings)
 
 
 def _refuse_problems(spec: TableSpec, schema: pa.Schema) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.gates.judge import judge
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
@@ -37,7 +36,7 @@ def gate_load(spec: TableSpec, folder: LoadFolder, gate: Gate, time_zone: str) -
         findings += _gate_chunk(spec, folder, chunk, gate, time_zone, gated, budget)
     own = _own_verdicts(spec, folder, gated, budget)
     load_findings = gate.check_load(spec, folder.files, folder.rows)
-    gated.verdicts = (*own, *judge(spec, findings, load_findings))
+    gated.verdicts = (*own, *gate.judge(spec, findings, load_findings))
     failed = [verdict for verdict in gated.verdicts if verdict.on_failure == "hold" and not verdict.passed]
     if failed:
         gated.held_reason = f"gate {'; '.join(map(_tell, failed))}"

@@ -16,6 +16,7 @@ from pipelines.sync.model import (
     StagedLoad,
     TableSchema,
     TableSpec,
+    Verdict,
     Watermark,
     Window,
 )
@@ -157,3 +158,6 @@ class Gate(Protocol):
 
     def check_load(self, spec: TableSpec, files: Sequence[Path], total_rows: int) -> Sequence[LoadFinding]:
         """Evaluate the expectations that need the whole load (row count, uniqueness inside it)."""
+
+    def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> Sequence[Verdict]:
+        """Return one verdict an expectation: ``mostly`` MUST be applied to counts summed over the load, never to a chunk's."""
