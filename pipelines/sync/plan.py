@@ -51,7 +51,9 @@ def missing_days(spec: TableSpec, committed: Collection[date], source: DayRange 
     if not ends:
         return []
     end = min(today, max(ends))
-    again = end - timedelta(days=spec.partition.lookback_days + 1)
+    # Counted from the last day that was seen: after a pause, its late rows may have come while nobody looked.
+    last_seen = min(end - timedelta(days=1), max(committed) + timedelta(days=1)) if committed else end - timedelta(days=1)
+    again = last_seen - timedelta(days=spec.partition.lookback_days)
     first = min(source.start if source else end, again if committed else end)
     days = days_of(DayRange(max(spec.partition.start, first), end))
     return [day for day in days if day not in committed or day >= again]

@@ -55,3 +55,9 @@ def test_windows_hold_every_day_once_and_their_bounds_meet(days: set[date], zone
         assert len(window.days) <= DAYS_PER_LOAD
         assert window.lower == day_start(window.days[0], STAMP, zone)
         assert window.upper == day_start(window.days[-1] + timedelta(days=1), STAMP, zone)
+
+
+def test_after_a_pause_the_days_before_it_are_looked_at_again_for_their_late_rows() -> None:
+    committed = list(days_of(DayRange(date(2026, 2, 1), date(2026, 2, 21))))
+    days = missing_days(SPEC, committed, DayRange(date(2026, 2, 1), TODAY), TODAY)
+    assert (days[0], days[-1]) == (date(2026, 2, 19), date(2026, 3, 9))
