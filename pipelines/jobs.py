@@ -16,7 +16,9 @@ def make_jobs(sources: Sequence[str]) -> "list[UnresolvedAssetJobDefinition]":
     """Return the morning's job (everything), and the one that sensors start for some tables and what is on them."""
     raw = dg.AssetSelection.groups(*[f"raw_{source}" for source in sources])
     return [
-        dg.define_asset_job(MORNING_REFRESH, dg.AssetSelection.all(), description="Sync every source, build what changed, publish what passed."),
+        dg.define_asset_job(
+            MORNING_REFRESH, dg.AssetSelection.all(), description="Sync every source, build what changed, publish what passed."
+        ),
         dg.define_asset_job(
             SYNC_TABLES,
             raw | raw.downstream(),
