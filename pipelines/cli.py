@@ -110,6 +110,8 @@ def sync(
         typer.echo(json.dumps(rows))
     else:
         show_results(results)
+    if any(result.is_misconfigured for result in results):
+        raise typer.Exit(MISCONFIGURED)
     if any(result.outcome == "held" for result in results):
         raise typer.Exit(HELD)
 

@@ -115,7 +115,11 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     standing = sum(model["status"] == "built" for model in models) - len(built)
     tests_passed, tests_failed = (sum(model[key] for model in [*built, *failed]) for key in ("tests_passed", "tests_failed"))
     told = f"{len(built)} built, {len(failed)} failed, {standing} left alone as nothing above them changed"
-    console.print(f"Models: {told}; tests: {tests_passed} passed, {tests_failed} failed.", highlight=False, soft_wrap=True)
+    warnings = [test for model in [*built, *failed] for test in model["warnings"]]
+    tested = f"tests: {tests_passed} passed, {tests_failed} failed, {len(warnings)} warned"
+    console.print(f"Models: {told}; {tested}.", highlight=False, soft_wrap=True)
+    for test in warnings:
+        console.print(Text(f"  warning: {test}", style="yellow"), soft_wrap=True)
     for item in report["deliveries"]:
         as_of = f", data as of {item['data_as_of'][:19].replace('T', ' ')} UTC" if item["data_as_of"] else ""
         console.print(f"{item['delivery']}: {item['status']}{as_of}", highlight=False)
@@ -139,8 +143,8 @@ def status_rows(settings: Settings) -> list[dict[str, Any]]:
                 "table": table.id,
                 "mode": table.mode,
                 "load_id": found.load_id,
-                "committed_at": found.committed_at,
-                "data_as_of": found.data_as_of,
+                "committed_at": found.committed_at and settings.in_project_time(found.committed_at),
+                "data_as_of": found.data_as_of and settings.in_project_time(found.data_as_of),
                 "rows": found.total_rows,
                 "watermark": found.watermark.value if found.watermark else None,
                 "quarantined": found.quarantined_open,

@@ -3,7 +3,7 @@
 import os
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -38,7 +38,15 @@ class Settings:
 
     def sources(self) -> tuple[SourceSpec, ...]:
         """Read the catalog. Raises ``ConfigError`` with every problem of every file."""
-        return read_catalog(self.catalog_folder)
+        return tuple(self._with_days(source) for source in read_catalog(self.catalog_folder))
+
+    def _with_days(self, source: SourceSpec) -> SourceSpec:
+        """Return the source with its days cut in the project's time zone: another zone means other days, which are read again."""
+        tables = tuple(
+            replace(table, partition=replace(table.partition, time_zone=self.time_zone)) if table.partition else table
+            for table in source.tables
+        )
+        return replace(source, tables=tables)
 
     def source_url(self, source: SourceSpec) -> str:
         """Return the source's URL. Raises ``ConfigError`` naming the variable when it is not set."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 
-from pipelines.errors import DaybreakError, SourceUnavailable, WarehouseUnavailable
+from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError, SourceUnavailable, WarehouseUnavailable
 from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.sources import open_source
@@ -115,4 +115,4 @@ def _answers(settings: Settings, request: SyncRequest, table: TableSpec) -> bool
 
 def _hold(settings: Settings, table: TableSpec, error: DaybreakError) -> TableResult:
     open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id)
-    return TableResult(table.id, "held", held_reason=str(error))
+    return TableResult(table.id, "held", held_reason=str(error), is_misconfigured=isinstance(error, (ConfigError, PrerequisiteError)))

@@ -30,31 +30,39 @@ class Build:
     rows: Mapping[Relation, int] = field(default_factory=dict)
 
 
-def build_models(
-    settings: Settings, mirror: Mirror, manifest: Mapping[str, Any], selected: Set[str], run_id: str, listen: Callable[[Heard], None]
-) -> Build:
-    """Build those of the ``selected`` models (unique ids) whose inputs changed, in one turn at the warehouse.
+@dataclass(frozen=True)
+class BuildRequest:
+    """Which models (unique ids) a run asks for, and who is told while dbt works."""
+
+    manifest: Mapping[str, Any]
+    selected: Set[str]
+    run_id: str
+    listen: Callable[[Heard], None]
+
+
+def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> Build:
+    """Build those of the request's models whose inputs changed, in one turn at the warehouse.
 
     Raises nothing that a model's data, a held table or a busy warehouse can cause: then models are left out, or failed.
     """
-    file = duckdb_file(settings.warehouse_url)
+    file, manifest = duckdb_file(settings.warehouse_url), request.manifest
     try:
         with take_turn(file, "build the models", settings.lock_wait_seconds) as turn:
             known = _read_known(settings, mirror, manifest)
-            plan = plan_build(manifest, selected, known)
+            plan = plan_build(manifest, request.selected, known)
             if not plan.build:
                 _note_the_rest(mirror, plan)
                 return Build(plan)
             for model in plan.build:
                 mirror.record_build(model, "failed", None, "its last build did not come to an end")
             _note_the_rest(mirror, plan)
-            done = run_dbt(settings, _arguments(manifest, plan), listen, [turn] if turn is not None else [])
+            done = run_dbt(settings, _arguments(manifest, plan), request.listen, [turn] if turn is not None else [])
             _note_built(mirror, manifest, plan, done.results, done.error)
-            _note_verdicts(mirror, manifest, plan, done.results, run_id)
+            _note_verdicts(mirror, manifest, plan, done.results, request.run_id)
             rows = count_rows(file, settings.lock_wait_seconds, [relation_of(manifest, model) for model in plan.build])
             return Build(plan, done.results, rows)
     except DaybreakError as error:
-        plan = _leave_out(selected, str(error), mirror)
+        plan = _leave_out(request.selected, str(error), mirror)
         return Build(plan)
 
 

@@ -65,7 +65,7 @@ def make_dbt_assets(manifest: Mapping[str, Any], models: Sequence[str]) -> dg.As
 
     @dg.multi_asset(name="dbt_build", specs=list(specs.values()), check_specs=checks, can_subset=True)
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
-        from pipelines.assets.dbt_build import build_models
+        from pipelines.assets.dbt_build import BuildRequest, build_models
         from pipelines.wiring import open_mirror
 
         settings = load_settings()
@@ -76,7 +76,7 @@ def make_dbt_assets(manifest: Mapping[str, Any], models: Sequence[str]) -> dg.As
             context.log.info(heard.text)
             tell(Happening(heard.node, "build"))
 
-        build = build_models(settings, mirror, current, chosen.keys() & current["nodes"].keys(), context.run.run_id, listen)
+        build = build_models(settings, mirror, BuildRequest(current, chosen.keys() & current["nodes"].keys(), context.run.run_id, listen))
         notes = mirror.builds()
         for model, key in chosen.items():
             note = notes.get(model, {})

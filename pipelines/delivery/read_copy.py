@@ -122,7 +122,10 @@ def _clone(source: Path, target: Path) -> None:
 
 
 def _restore(copy: Path, published: Path, bad: Sequence[Relation]) -> None:
-    """Put the published version of the ``bad`` tables into the copy, or nothing where there is none. Views stay: they show what is under them."""
+    """Put the published version of the ``bad`` tables into the copy, or nothing where there is none.
+
+    Views stay: they show what is under them, which passed its own gates.
+    """
     import duckdb
 
     from pipelines.landing.scan import quote

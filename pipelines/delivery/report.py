@@ -123,5 +123,6 @@ def _model(mirror: Mirror, model: str, build: Mapping[str, Any]) -> Mapping[str,
         "built_at": build["built_at"],
         "noted_at": build["noted_at"],
         "tests_passed": sum(verdict.passed for verdict in verdicts),
-        "tests_failed": sum(not verdict.passed for verdict in verdicts),
+        "tests_failed": sum(not verdict.passed and verdict.on_failure != "warn" for verdict in verdicts),
+        "warnings": [verdict.check for verdict in verdicts if not verdict.passed and verdict.on_failure == "warn"],
     }

@@ -153,15 +153,19 @@ class Landing:
 
 
 def _manifest(path: Path) -> list[Chunk]:
-    """Return the finished chunks; whatever was written after the first gap does not exist."""
+    """Return the finished chunks; from the first gap or damaged file on, nothing exists, and it is read again."""
     for leftover in path.glob(".*"):
         leftover.unlink()
-    chunks = []
-    for number in range(len(list(path.glob("chunk-*.json")))):
-        record = path / f"chunk-{number:06d}.json"
-        if not record.exists():
+    records = sorted(path.glob("chunk-*.json"))
+    chunks: list[Chunk] = []
+    for number, record in enumerate(records):
+        chunk = codec.CHUNK.validate_json(record.read_bytes())
+        file = path / chunk.file_name
+        if chunk.number != number or not file.exists() or _sha256(file) != chunk.sha256:
+            for beyond in records[number:]:
+                beyond.unlink()
             break
-        chunks.append(codec.CHUNK.validate_json(record.read_bytes()))
+        chunks.append(chunk)
     return chunks
 
 

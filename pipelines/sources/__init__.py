@@ -19,6 +19,13 @@ def open_source(name: str, url: str, max_snapshot_seconds: float = 900) -> Itera
             safe="Nothing was read.",
             remedy=f"Give a URL such as {READS}user:password@host:5432/database",
         )
+    if url.partition("://")[2].partition("/")[0].count("@") > 1:
+        # libpq would take the rest of the password for a host, and print it.
+        raise ConfigError(
+            [f"Source `{name}`: the URL has more than one @ before the host."],
+            safe="Nothing was read.",
+            remedy="Write an @ in a user or a password as %40.",
+        )
     from pipelines.sources.postgres import PostgresSource
 
     source = PostgresSource(name, url, max_snapshot_seconds)

@@ -23,7 +23,8 @@ def fingerprint(spec: TableSpec) -> str:
 
 def content_fingerprint(spec: TableSpec) -> str:
     """Return a short hash of what decides which rows and values stand in the table; a change of it means: read all again."""
-    decides = (spec.schema, spec.mode, spec.key, spec.cursor, spec.partition and spec.partition.column, sorted(spec.masks.items()))
+    days = spec.partition and (spec.partition.column, spec.partition.time_zone)
+    decides = (spec.schema, spec.mode, spec.key, spec.cursor, days, sorted(spec.masks.items()))
     return hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:16]
 
 

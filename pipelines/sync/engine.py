@@ -174,7 +174,7 @@ def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
         return "a snapshot is read whole"
     if planned.window.lower is None:
         return ""
-    told = f"rows from {planned.window.lower} on are read again, as another transaction may still write there"
+    told = f"rows from {planned.window.lower} on are read again, so that none that was committed late is missed"
     if horizon.is_overlong(planned.observation):
         told += f"; {planned.observation.oldest_open_session} has been open since {planned.observation.oldest_open_at}"
     return told

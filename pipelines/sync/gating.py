@@ -11,7 +11,7 @@ from typing import Any
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
-from pipelines.sync.model import Chunk, QuarantinedRow, StagedFile, TableSpec, Verdict
+from pipelines.sync.model import NULL_KEY, Chunk, QuarantinedRow, StagedFile, TableSpec, Verdict
 from pipelines.sync.protocols import UNFIT_COLUMN, Gate, RowFinding
 
 # Below this many rows a share says little: three bad rows of twenty are a bad day, not a broken source.
@@ -53,7 +53,7 @@ def _gate_chunk(  # noqa: PLR0913, PLR0917 - one chunk's whole context
     rows = folder.read_chunk(chunk)
     reasons = dict.fromkeys(unfit_positions(rows), (UNFIT_COLUMN, "value does not fit any warehouse type"))
     if spec.key:
-        reasons |= dict.fromkeys(null_key_positions(spec, rows), (spec.key[0], "null_key"))
+        reasons |= dict.fromkeys(null_key_positions(spec, rows), (spec.key[0], NULL_KEY))
     findings = gate.check_rows(spec, rows)
     for finding in findings:
         if finding.expectation.on_failure == "quarantine":

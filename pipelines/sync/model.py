@@ -15,6 +15,7 @@ Mask = Literal["drop", "hmac"]
 # Where a chunk's rows come from: the window itself, rows whose cursor is NULL (or infinite), rows with a NULL in the key, or
 # all of these in one stream.
 Part = Literal["window", "null_cursor", "null_key", "stream"]
+NULL_KEY = "null_key"  # the reason of a row with a NULL in its key
 Bound = tuple[str, ...]  # the source's own text of (cursor, key) or (key); opaque to everybody else
 
 
@@ -62,11 +63,12 @@ class Expectation:
 
 @dataclass(frozen=True)
 class PartitionSpec:
-    """Days of ``column``; rows before ``start`` are left out by declaration."""
+    """Days of ``column``, cut at the midnights of ``time_zone``; rows before ``start`` are left out by declaration."""
 
     column: str
     start: date
     lookback_days: int = 2
+    time_zone: str = "UTC"
 
 
 @dataclass(frozen=True)
@@ -365,4 +367,5 @@ class TableResult:
     reread_rows: int = 0
     note: str = ""
     held_reason: str | None = None
+    is_misconfigured: bool = False  # it was the entry or the environment that kept the data out, not the data
     verdicts: Sequence[Verdict] = ()

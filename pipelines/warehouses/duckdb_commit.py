@@ -10,10 +10,11 @@ import duckdb
 from pipelines.errors import LandingCorrupt, LoadConflict
 from pipelines.landing.scan import quote
 from pipelines.sync import codec
-from pipelines.sync.model import Counts, LedgerEntry, QuarantinedRow, StagedLoad
+from pipelines.sync.model import Counts, LedgerEntry, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_quarantine import replace_quarantine
 from pipelines.warehouses.duckdb_shape import fit_table
 
 
@@ -34,7 +35,7 @@ class Commit:
             self._stage()
             counts = self._move_rows()
         with step("load.quarantine"):
-            self._replace_quarantine()
+            replace_quarantine(self._execute, self._load, self._now)
         with step("commit.ledger"):
             entry = self._record(counts)
             self._record_days()
@@ -96,7 +97,7 @@ class Commit:
         for name in ("staged", "landed"):
             kinds = self._execute("select 'view' from duckdb_views() where view_name = $name and temporary", name=name)
             self._execute(f"drop {'view' if kinds else 'table'} if exists temp.{name}")
-        for name in ("excluded", "skipped", "changed"):
+        for name in ("excluded", "skipped", "changed", "still_bad"):
             self._execute(f"drop table if exists temp.{name}")
 
     def _move_rows(self) -> Counts:
@@ -166,50 +167,6 @@ class Commit:
             remedy="Run again: the load is read anew. If it happens twice, this is a defect of Daybreak; keep the landing folder.",
             table=self._load.spec.id,
             load_id=self._load.plan.load_id,
-        )
-
-    def _replace_quarantine(self) -> None:
-        """Close what this load read and found good, or found bad again, and open what stepped aside now."""
-        load, spec = self._load, self._load.spec
-        mine = "source_name = $source and table_name = $table and state = 'open'"
-        close = f"update daybreak.quarantine set state = 'fixed', closed_at = $now where {mine}"
-        if spec.mode == "snapshot":
-            self._execute(close, now=self._now, **self._names)
-        elif spec.mode == "partitioned":
-            scope = "day is null" if load.plan.window.is_null else "day in (select day from changed union all select day from skipped)"
-            self._execute(f"{close} and {scope}", now=self._now, **self._names)
-        elif spec.key:  # rows with a NULL in the key are all read by every load
-            self._execute(f"{close} and reason = 'null_key'", now=self._now, **self._names)
-        if spec.key and spec.mode != "snapshot":
-            self._execute(f"{close} and key in ({self._landed_open_keys()})", now=self._now, **self._names)
-        for row in load.quarantined:
-            self._insert_quarantined(row)
-
-    def _landed_open_keys(self) -> str:
-        """Return the SELECT of open quarantine keys that were read again: their parts are compared as text."""
-        types = {column.name: column.arrow_type for column in self._load.columns}
-        parts = [
-            f"json_extract_string(waiting.key, '$[{number}]') = {sql.as_text(f'landed.{quote(name)}', types[name])}"
-            for number, name in enumerate(self._load.spec.key)
-        ]
-        return (
-            "select waiting.key from daybreak.quarantine waiting semi join landed on "
-            f"{' and '.join(parts)} where waiting.source_name = $source and waiting.table_name = $table "
-            "and waiting.state = 'open'"
-        )
-
-    def _insert_quarantined(self, row: QuarantinedRow) -> None:
-        self._execute(
-            "insert into daybreak.quarantine values "
-            "($source, $table, $key, $column, $reason, $original, $day, $load_id, 'open', $now, null)",
-            **self._names,
-            key=row.key,
-            column=row.column,
-            reason=row.reason,
-            original=row.original,
-            day=row.day,
-            load_id=self._load.plan.load_id,
-            now=self._now,
         )
 
     def _record(self, counts: Counts) -> LedgerEntry:

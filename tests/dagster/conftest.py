@@ -1,4 +1,7 @@
-"""A shop on the session's PostgreSQL, and a Daybreak on a temporary home that runs its mornings through Dagster."""
+"""A shop on the session's PostgreSQL, and a Daybreak on a temporary home that runs its mornings through Dagster.
+
+A module's tests share a project and run in order: `pytest -n 2 --dist loadfile` (pytest 9.2 does not heed `loadgroup`).
+"""
 
 import json
 import os
@@ -38,6 +41,14 @@ class Morning:
     def is_green(self) -> bool:
         return self.result.success
 
+    def explain(self) -> str:
+        """Why it is not green, for the message of an assertion."""
+        failures = [event.event_specific_data for event in self.result.get_step_failure_events()]
+        return str(self.report.get("problems")) + "".join(str(getattr(failure, "error", failure)) for failure in failures)
+
+    def deliveries(self) -> dict[str, str]:
+        return {item["delivery"]: item["status"] for item in self.report["deliveries"]}
+
     def outcomes(self) -> dict[str, str]:
         return {table["table"]: table["outcome"] for table in self.report["tables"]}
 
@@ -54,7 +65,8 @@ class Morning:
         return {(check.asset_key.to_user_string(), check.check_name): check for check in self.result.get_asset_check_evaluations()}
 
     def metadata(self, asset: str) -> dict[str, Any]:
-        found = [event for event in self.result.get_asset_materialization_events() if event.asset_key and event.asset_key.to_user_string() == asset]
+        events = self.result.get_asset_materialization_events()
+        found = [event for event in events if event.asset_key and event.asset_key.to_user_string() == asset]
         return {name: value.value for name, value in found[-1].materialization.metadata.items()}
 
     def versions(self) -> dict[str, str]:
@@ -79,7 +91,8 @@ class Daybreak:
 
     def variables(self) -> dict[str, str]:
         given = {name: value for name, value in os.environ.items() if not name.startswith(("DAYBREAK_", "DAGSTER_", "SHOP_"))}
-        return {**given, "DAYBREAK_HOME": str(self.home), "DAYBREAK_TODAY": str(self.today), "DAYBREAK_LOCK_WAIT_SECONDS": "30", **self.environment}
+        ours = {"DAYBREAK_HOME": str(self.home), "DAYBREAK_TODAY": str(self.today), "DAYBREAK_LOCK_WAIT_SECONDS": "30"}
+        return {**given, **ours, **self.environment}
 
     @property
     def settings(self) -> Settings:
@@ -112,7 +125,8 @@ class Daybreak:
 
     def daybreak(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in a process of its own."""
-        return subprocess.run(self.command(*arguments), env={**self.variables(), **variables}, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT)
+        environment = {**self.variables(), **variables}
+        return subprocess.run(self.command(*arguments), env=environment, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT)
 
     def command(self, *arguments: str) -> list[str]:
         return [str(Path(sys.executable).with_name("daybreak")), *arguments]
@@ -122,6 +136,11 @@ class Daybreak:
         with psycopg.connect(self.url) as connection:
             for statement in statements:
                 connection.execute(statement)  # type: ignore[arg-type]
+
+    def touch(self, table: str, key: int, assignment: str) -> None:
+        """Update one row as an application would: its cursor moves past every other."""
+        cursor = f"updated_at = (select max(updated_at) from {table}) + interval '1 second'"
+        self.write(f"update {table} set {assignment}, {cursor} where {table.rstrip('s')}_id = {key}")
 
     def advance(self, days: int = 1, *, bad_rows: bool = False) -> Any:
         from pipelines.shop.simulator import advance_shop
@@ -188,7 +207,7 @@ def first_morning(postgres_server: str, tmp_path_factory: pytest.TempPathFactory
     """A project after its first green run, made once; `daybreak` gives each module a copy of it."""
     with open_daybreak(postgres_server, tmp_path_factory.mktemp("first") / "home") as daybreak:
         morning = daybreak.run()
-        assert morning.is_green, morning.report.get("problems")
+        assert morning.is_green, morning.explain()
         daybreak.first = morning
         yield daybreak
 

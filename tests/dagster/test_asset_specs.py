@@ -48,7 +48,8 @@ def test_a_project_without_the_shop_has_none_of_its_models_and_no_dashboard(tmp_
 
     folder = tmp_path / "catalog"
     folder.mkdir()
-    (folder / "crm.yaml").write_text("source: crm\nurl_env: CRM_URL\nschema: public\nowner: data@example.com\ntables:\n  - {name: leads, mode: snapshot, key: [id]}\n")
+    head = "source: crm\nurl_env: CRM_URL\nschema: public\nowner: data@example.com\n"
+    (folder / "crm.yaml").write_text(f"{head}tables:\n  - {{name: leads, mode: snapshot, key: [id]}}\n")
     settings = load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_CATALOG": str(folder)})
     keys = {key.to_user_string() for key in build_defs(settings=settings).resolve_asset_graph().materializable_asset_keys}
     assert {"raw_crm/leads", "warehouse/read_copy", "reports/morning"} <= keys

@@ -58,7 +58,8 @@ def test_a_held_table_under_a_failed_mart_does_not_let_it_through(failed: Failed
     open_mirror(failed.daybreak.settings.state_url).record_held("shop.orders", "for this test", None)
     with failed.daybreak.inside():
         job = failed.daybreak.definitions().resolve_implicit_global_asset_job_def()
-        job.execute_in_process(instance=failed.daybreak.instance, raise_on_error=False, run_config=QUIET, asset_selection=not_raw(failed.daybreak))
+        chosen = not_raw(failed.daybreak)
+        job.execute_in_process(instance=failed.daybreak.instance, raise_on_error=False, run_config=QUIET, asset_selection=chosen)
     assert failed.daybreak.ask(ORDERS, copy=True) == failed.orders
 
 
@@ -70,6 +71,7 @@ def test_the_next_good_run_mends_it(failed: Failed) -> None:
     assert "orders_currency_has_an_exchange_rate" not in failed.daybreak.dashboard().partition("<!-- /daybreak:banner -->")[0]
 
 
+@pytest.mark.slow
 def test_a_mart_that_was_dropped_by_hand_is_built_again(failed: Failed) -> None:
     import duckdb
 
@@ -77,7 +79,7 @@ def test_a_mart_that_was_dropped_by_hand_is_built_again(failed: Failed) -> None:
         connection.execute("drop table marts.daily_revenue")
     morning = failed.daybreak.run()
     assert morning.is_green
-    assert failed.daybreak.ask("select count(*) from marts.daily_revenue") == failed.daybreak.ask("select count(*) from marts.daily_revenue", copy=True)
+    assert failed.daybreak.ask(REVENUE) == failed.daybreak.ask(REVENUE, copy=True) != []
 
 
 def not_raw(daybreak: Daybreak) -> list:  # type: ignore[type-arg]

@@ -13,7 +13,9 @@ from tests.dagster.conftest import Daybreak, Morning, Rows
 FUNNEL = "select * from marts.daily_funnel order by all"
 MANY_BAD_EVENTS = """
     insert into events (event_id, session_id, event_type, device, properties, occurred_at, received_at)
-    select 900000 + i, gen_random_uuid(), 'debug', 'desktop', '{{}}', date '{day}' + interval '1 hour', date '{day}' + interval '1 hour' from generate_series(1, 300) i"""
+    select 900000 + i, gen_random_uuid(), 'debug', 'desktop', '{{}}', date '{day}' + interval '1 hour', date '{day}' + interval '1 hour'
+    from generate_series(1, 300) i"""
+MEND = ("update products set unit_price = -1 - unit_price where unit_price < 0", "delete from events where event_id > 900000")
 
 
 @dataclass
@@ -34,7 +36,7 @@ def held(daybreak: Daybreak) -> Iterator[Held]:
     day = daybreak.source("select max(occurred_at)::date from events")[0][0]
     daybreak.write("update products set unit_price = -1 - unit_price where product_id = 1", MANY_BAD_EVENTS.format(day=day))
     yield Held(daybreak, *before, daybreak.run())
-    daybreak.write("update products set unit_price = -1 - unit_price where unit_price < 0", "delete from events where event_id > 900000")
+    daybreak.write(*MEND)
 
 
 def test_the_run_is_not_green_and_names_each_root_cause_once(held: Held) -> None:
@@ -119,7 +121,7 @@ def test_a_table_held_on_its_first_load_exists_empty_and_the_dashboard_says_no_d
 
 
 def test_zz_when_the_source_is_mended_the_next_run_clears_everything(held: Held) -> None:
-    held.daybreak.write("update products set unit_price = -1 - unit_price where unit_price < 0", "delete from events where event_id > 900000")
+    held.daybreak.write(*MEND)
     morning = held.daybreak.run()
     assert morning.is_green, morning.report["problems"]
     assert [name for name, check in morning.checks().items() if not check.passed] == []

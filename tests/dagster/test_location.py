@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("great_expectations", "dbt.cli", "snowflake", "altair", "vl_convert", "pandas", "sqlalchemy", "duckdb", "psycopg", "adbc_driver_postgresql")
+HEAVY = ("great_expectations", "dbt.cli", "snowflake", "altair", "vl_convert", "pandas")
+HEAVY += ("sqlalchemy", "duckdb", "psycopg", "adbc_driver_postgresql", "networkx")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,8 @@ def test_loading_imports_nothing_that_only_a_step_needs(environment: dict[str, s
 
 @pytest.mark.parametrize("command", [("dg", "check", "defs"), ("dagster", "definitions", "validate", "-w", "workspace.yaml")])
 def test_dagsters_own_checks_accept_the_project(environment: dict[str, str], command: tuple[str, ...]) -> None:
-    done = subprocess.run([tool(command[0]), *command[1:]], env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
+    arguments = [tool(command[0]), *command[1:]]
+    done = subprocess.run(arguments, env=environment, cwd=ROOT, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -48,7 +50,8 @@ def test_dagsters_own_checks_accept_the_project(environment: dict[str, str], com
 def test_the_ui_serves_the_assets(environment: dict[str, str], command: tuple[str, ...]) -> None:
     port = free_port()
     arguments = [tool(command[0]), *command[1:], "--host", "127.0.0.1", "--port", str(port)]
-    with subprocess.Popen(arguments, env=environment, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True) as server:
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(arguments, env=environment, cwd=ROOT, stdout=nothing, stderr=nothing, start_new_session=True) as server:
         try:
             names = next(list_assets(port, time.monotonic() + 120))
         finally:

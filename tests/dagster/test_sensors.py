@@ -75,10 +75,9 @@ def tick(daybreak: Daybreak, cursor: str | None = None) -> dg.SensorResult:
 def test_ticks_on_the_real_source(daybreak: Daybreak) -> None:
     daybreak.run()
     quiet = tick(daybreak)
-    assert quiet.skip_reason is not None
-    assert str(quiet.skip_reason) == "SkipReason(skip_message='nothing new')" or "nothing new" in str(quiet.skip_reason)
+    assert "nothing new" in str(quiet.skip_reason)
 
-    daybreak.write("update customers set full_name = full_name || '?', updated_at = (select max(updated_at) from customers) + interval '1 second' where customer_id = 2")
+    daybreak.touch("customers", 2, "full_name = full_name || '?'")
     asked = tick(daybreak)
     (request,) = asked.run_requests or []
     assert request.asset_selection is not None

@@ -28,7 +28,8 @@ def northwind(postgres_url: str, tmp_path: Path) -> Iterator[Daybreak]:
 
 
 def source_rows(daybreak: Daybreak, table: str) -> Rows:
-    columns = daybreak.source(f"select attname from pg_attribute where attrelid = 'public.{table}'::regclass and attnum > 0 order by attnum")
+    where = f"attrelid = 'public.{table}'::regclass and attnum > 0"
+    columns = daybreak.source(f"select attname from pg_attribute where {where} order by attnum")
     return daybreak.source(f"select {', '.join(f'{name}::text' for (name,) in columns)} from public.{table}")
 
 

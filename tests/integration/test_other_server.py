@@ -40,7 +40,8 @@ def port() -> Iterator[int]:
     def run(*command: str) -> None:
         subprocess.run(command, check=True, cwd=folder, user=user, stdout=subprocess.DEVNULL)
 
-    run(str(BINARIES / "initdb"), "-D", str(data), "-U", "owner", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}", "-E", "UTF8", "--no-sync")
+    account = ("-U", "owner", "-A", "scram-sha-256", f"--pwfile={folder / 'password'}")
+    run(str(BINARIES / "initdb"), "-D", str(data), *account, "-E", "UTF8", "--no-sync")
     run(*control, "-o", f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off", "start")
     try:
         with psycopg.connect(URL.format(port=port)) as connection:
