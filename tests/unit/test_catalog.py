@@ -91,3 +91,7 @@ def test_one_source_cannot_have_two_files(tmp_path):
 
 def test_an_empty_folder_says_what_belongs_there(tmp_path):
     assert "DAYBREAK_CATALOG" in problems_of(tmp_path)[0]
+
+
+def test_a_day_that_is_in_no_calendar_is_a_problem_of_the_file(tmp_path):
+    assert "not YAML" in problems_of(write(tmp_path, GOOD.replace("2026-01-01", "2026-13-01")))[0]
