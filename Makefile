@@ -48,11 +48,11 @@ stop: $(VENV)/.run ## Stop the simulated shop's PostgreSQL
 
 .PHONY: test
 test: $(VENV)/.dev ## Run the tests (a few minutes)
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: test-all
 test-all: $(VENV)/.dev ## Run the tests and the long proofs
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types
