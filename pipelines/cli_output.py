@@ -124,7 +124,8 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
         as_of = f", data as of {item['data_as_of'][:19].replace('T', ' ')} UTC" if item["data_as_of"] else ""
         console.print(f"{item['delivery']}: {item['status']}{as_of}", highlight=False)
     console.print(f"\nDashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
-    console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
+    if settings.read_copy:
+        console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
     console.print("Lineage     make ui", highlight=False)
     for problem in report["problems"]:
         console.print(Text(f"\n{problem}", style="bold red"), soft_wrap=True)

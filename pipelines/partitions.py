@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import dagster as dg
 
 from pipelines.settings import Settings
-from pipelines.sync.model import SourceSpec
+from pipelines.sync.spec import SourceSpec
 
 
 def make_daily_partitions(settings: Settings, sources: Sequence[SourceSpec]) -> dg.DailyPartitionsDefinition | None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.catalog.read import read_catalog
 from pipelines.errors import ConfigError
-from pipelines.sync.model import SourceSpec
+from pipelines.sync.spec import SourceSpec
 
 PROJECT = Path(__file__).parent.parent
 

@@ -14,8 +14,9 @@ from pipelines.sources import open_source
 from pipelines.state.mirror import Mirror
 from pipelines.sync.context import Engine, Progress, ignore_progress
 from pipelines.sync.engine import sync_table
-from pipelines.sync.model import SourceSpec, TableResult, TableSpec
+from pipelines.sync.model import TableResult
 from pipelines.sync.plan import DayRange
+from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.warehouses import open_warehouse
 
 TRIES = 3  # what may be retried is tried again before a table is held

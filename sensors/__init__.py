@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from pipelines.sync.model import SourceSpec
+from pipelines.sync.spec import SourceSpec
 from sensors.source_changes import make_source_changes
 
 

@@ -19,7 +19,7 @@ from pipelines.assets.ingestion import raw_key
 from pipelines.errors import DaybreakError
 from pipelines.jobs import SYNC_TABLES
 from pipelines.settings import Settings, load_settings
-from pipelines.sync.model import SourceSpec
+from pipelines.sync.spec import SourceSpec
 
 INTERVAL_SECONDS = 300
 # A run that has committed nothing of a table by then is taken for dead or held, and the table is asked for again.

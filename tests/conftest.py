@@ -17,8 +17,9 @@ import psycopg
 import pytest
 
 from pipelines.settings import Settings, load_settings
-from pipelines.sync.model import TableResult, TableSpec
+from pipelines.sync.model import TableResult
 from pipelines.sync.plan import DayRange
+from pipelines.sync.spec import TableSpec
 
 TODAY = date(2026, 3, 10)
 # The text forms that the engine's own session asks for; see sources/postgres_connection.

@@ -13,7 +13,8 @@ from pipelines.assets.dbt_process import Heard, NodeResult, run_dbt
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
-from pipelines.sync.model import OnFailure, Verdict
+from pipelines.sync.model import Verdict
+from pipelines.sync.spec import OnFailure
 from pipelines.warehouses import duckdb_file
 from pipelines.warehouses.duckdb_access import take_turn
 from pipelines.warehouses.duckdb_tables import Relation, count_rows, list_relations

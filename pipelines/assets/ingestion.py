@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from pipelines.settings import load_settings
-from pipelines.sync.model import LedgerEntry, Mode, SourceSpec, TableSpec
+from pipelines.sync.model import LedgerEntry
+from pipelines.sync.spec import Mode, SourceSpec, TableSpec
 
 if TYPE_CHECKING:  # what a step works with is imported when it works
     from pipelines.sync.plan import DayRange

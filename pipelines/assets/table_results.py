@@ -9,7 +9,9 @@ from pipelines.assets.ingestion import FRESH_HOURS, raw_key
 from pipelines.progress import Happening, tell
 from pipelines.state.mirror import Mirror, TableStatus
 from pipelines.state.results import record_result, sum_counts
-from pipelines.sync.model import TableResult, TableSchema, TableSpec
+from pipelines.sync.model import TableResult
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import TableSpec
 
 
 def make_result(mirror: Mirror, table: TableSpec, result: TableResult) -> dg.MaterializeResult[None]:

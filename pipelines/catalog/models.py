@@ -5,9 +5,10 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from pipelines.sync.model import Contract, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
+from pipelines.sync.spec import Contract, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
+OWNER = r"^$|^team:\w+$|^[^@\s]+@[^@\s]+\.[^@\s.]{2,}$"  # what Dagster takes for an owner
 
 
 class _Strict(BaseModel):
@@ -60,7 +61,7 @@ class TableEntry(_Strict):
     partition: PartitionEntry | None = None
     deletes: Literal["ignore"] = "ignore"
     contract: Contract | None = None
-    owner: str | None = None
+    owner: str | None = Field(default=None, pattern=OWNER)
     columns: dict[str, ColumnEntry] = Field(default_factory=dict)
     expectations: tuple[ExpectationEntry, ...] = ()
     max_quarantined: float = Field(default=0.05, ge=0, le=1, description="share of a load's rows; above it the load is held")
@@ -86,7 +87,7 @@ class SourceEntry(_Strict):
     source: str = Field(pattern=NAME)
     url_env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="the environment variable that holds the URL")
     schema_: str = Field(alias="schema", default="public")
-    owner: str = ""
+    owner: str = Field(default="", pattern=OWNER)
     contract: Contract = "evolve"
     max_connections: int = Field(default=2, ge=1, le=32)
     tables: tuple[TableEntry, ...] = Field(min_length=1)

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from pipelines.catalog.models import SourceEntry
 from pipelines.errors import ConfigError
-from pipelines.sync.model import SourceSpec
+from pipelines.sync.spec import SourceSpec
 
 Position = tuple[int, int]
 

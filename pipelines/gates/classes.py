@@ -13,7 +13,7 @@ from pipelines.errors import ConfigError
 from pipelines.gates.arguments import convert_arguments, pair_problem
 from pipelines.gates.bounds import is_accepted
 from pipelines.gates.rules import RULES, UNSUPPORTED, GateClass, Rule
-from pipelines.sync.model import Expectation, TableSpec
+from pipelines.sync.spec import Expectation, TableSpec
 
 
 def find_class(name: str) -> GateClass | None:

@@ -28,8 +28,9 @@ from pipelines.gates.classes import check_expectations, find_columns, make_confi
 from pipelines.gates.judge import judge
 from pipelines.gates.load_measures import check_landed
 from pipelines.gates.rules import RULES, Rule
-from pipelines.sync.model import Expectation, TableSpec, Verdict
+from pipelines.sync.model import Verdict
 from pipelines.sync.protocols import LoadFinding, RowFinding
+from pipelines.sync.spec import Expectation, TableSpec
 
 if TYPE_CHECKING:
     import pandas as pd

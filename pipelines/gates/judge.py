@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from pipelines.gates.classes import find_class
-from pipelines.sync.model import Expectation, TableSpec, Verdict
+from pipelines.sync.model import Verdict
 from pipelines.sync.protocols import LoadFinding, RowFinding
+from pipelines.sync.spec import Expectation, TableSpec
 
 
 def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> tuple[Verdict, ...]:

@@ -29,8 +29,8 @@ from pipelines.gates.bounds import plain_type
 from pipelines.gates.classes import check_expectations, find_columns, make_config_error, select_expectations
 from pipelines.gates.judge import is_share_met
 from pipelines.gates.rules import RULES
-from pipelines.sync.model import Expectation, TableSpec
 from pipelines.sync.protocols import LoadFinding
+from pipelines.sync.spec import Expectation, TableSpec
 
 _FILE, _CHUNK, _LAST = "_daybreak_file", "_daybreak_chunk", "_daybreak_last"
 # Groups of equal values: how many, how many rows they hold, and how many rows are not alone in theirs. Spills.

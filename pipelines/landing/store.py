@@ -27,7 +27,8 @@ import pyarrow.parquet as pq
 
 from pipelines.errors import LandingCorrupt, PrerequisiteError
 from pipelines.sync import codec
-from pipelines.sync.model import Bound, Chunk, LoadPlan, Part, TableSpec
+from pipelines.sync.model import Bound, Chunk, LoadPlan, Part
+from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
 # DuckDB stores 122,880 rows together; 131,072 doubled its file and tripled its memory (measured on 5M rows).

@@ -12,8 +12,10 @@ from pipelines.errors import ConfigError, PrerequisiteError
 from pipelines.sources import postgres_sql as sql
 from pipelines.sources.postgres_connection import Batches, Connection
 from pipelines.sources.postgres_types import PgType, arrow_type
-from pipelines.sync.model import Bound, Column, Observation, TableSchema, TableSpec
+from pipelines.sync.model import Bound, Observation
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
+from pipelines.sync.shape import Column, TableSchema
+from pipelines.sync.spec import TableSpec
 
 CURSOR_TYPES = ("int2", "int4", "int8", "date", "timestamp", "timestamptz")
 PARTITION_TYPES = ("date", "timestamp", "timestamptz")

@@ -23,6 +23,7 @@ SESSION = (
     "set extra_float_digits = 1",
     "set default_transaction_read_only = on",
 )
+CONNECT_SECONDS = 15
 BATCH_BYTES = 8 * 2**20  # 16 times less memory than the driver's own 131 MB, at the same speed (measured on 5M rows)
 _MOVED = ("42P01", "42703", "42704")  # undefined table, column, object
 _REFUSED = {
@@ -31,6 +32,13 @@ _REFUSED = {
     "3D000": "there is no such database",
     "42501": "a privilege is missing",
 }
+
+
+def with_connect_timeout(url: str) -> str:
+    """Return ``url`` with a limit on connecting, unless it has one: a firewall that drops packets lets libpq wait for minutes."""
+    if "connect_timeout=" in url:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}connect_timeout={CONNECT_SECONDS}"
 
 
 class Connection:
@@ -92,7 +100,7 @@ class Connection:
 
     def _open(self) -> driver.Connection:
         if self._connection is None:
-            connection = driver.connect(self._url, autocommit=True)
+            connection = driver.connect(with_connect_timeout(self._url), autocommit=True)
             for statement in SESSION:
                 with connection.cursor() as cursor:
                     cursor.execute(statement)

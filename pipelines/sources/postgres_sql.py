@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from pipelines.sources.postgres_types import ENDLESS, PgType, unfit_expression, value_expression
-from pipelines.sync.model import Bound, TableSpec, Window
+from pipelines.sync.model import Bound, Window
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest
+from pipelines.sync.spec import TableSpec
 
 RELATION = """
 select c.oid::bigint as oid, c.relkind::text as kind, obj_description(c.oid, 'pg_class') as comment,

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,14 +18,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from ulid import ULID
 
 from pipelines.state import tables as t
-from pipelines.state.lock import hold_lock
+from pipelines.state.database import open_database
 from pipelines.sync import codec
-from pipelines.sync.model import DayDigest, LedgerEntry, TableSchema, Verdict, Watermark
+from pipelines.sync.model import DayDigest, LedgerEntry, Verdict, Watermark
 from pipelines.sync.protocols import WarehouseState
+from pipelines.sync.shape import TableSchema
 
-PREPARE_WAIT_SECONDS = 60
 KEPT_DAYS = 90  # attempts and verdicts older than this are forgotten
-KEPT_VERDICTS_PER_SUBJECT = 500
 
 
 @dataclass(frozen=True)
@@ -77,15 +75,7 @@ class Mirror:
     @cached_property
     def engine(self) -> sa.Engine:
         """The SQLAlchemy engine, made at the first use."""
-        engine = sa.create_engine(self._url)
-        if engine.dialect.name != "sqlite":
-            _prepare(engine)
-            return engine
-        sa.event.listen(engine, "connect", _use_wal)
-        # Threads and processes open it at the same moment, and SQLite's DDL does not wait for its turn.
-        with hold_lock(Path(f"{engine.url.database}.lock"), "prepare the mirror", PREPARE_WAIT_SECONDS):
-            _prepare(engine)
-        return engine
+        return open_database(self._url)
 
     def write(self, *statements: sa.Executable) -> None:
         """Run statements in one transaction."""
@@ -317,25 +307,6 @@ def _status(row: sa.Row[Any]) -> TableStatus:
         held_at=_instant(row.held_at),
         held_load_id=row.held_load_id,
     )
-
-
-def _prepare(engine: sa.Engine) -> None:
-    """Make the tables; those of another release are thrown away, as the mirror is rebuilt from the warehouse."""
-    t.layout.create(engine, checkfirst=True)
-    with engine.begin() as connection:
-        if engine.dialect.name == "postgresql":
-            connection.execute(sa.text("lock table layout in access exclusive mode"))
-        found = connection.execute(sa.select(t.layout.c.digest)).scalar()
-        if found != t.layout_digest():
-            t.metadata.drop_all(connection)
-            t.metadata.create_all(connection)
-            connection.execute(sa.insert(t.layout).values(digest=t.layout_digest()))
-
-
-def _use_wal(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
-    connection.execute("pragma journal_mode = wal")
-    connection.execute("pragma busy_timeout = 30000")
-    connection.execute("pragma synchronous = normal")  # the mirror can be rebuilt
 
 
 def _now() -> str:

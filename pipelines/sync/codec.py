@@ -6,7 +6,9 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from pipelines.sync.model import Chunk, LoadPlan, Observation, TableSchema, TableSpec, Watermark
+from pipelines.sync.model import Chunk, LoadPlan, Observation, Watermark
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import TableSpec
 
 PLAN = TypeAdapter(LoadPlan)
 CHUNK = TypeAdapter(Chunk)

@@ -7,8 +7,8 @@ from datetime import date, datetime
 from pipelines.landing.store import Landing
 from pipelines.state.mirror import Mirror
 from pipelines.sync.land import KeyOf
-from pipelines.sync.model import TableSpec
 from pipelines.sync.protocols import Gate, Source, Warehouse
+from pipelines.sync.spec import TableSpec
 
 Progress = Callable[[TableSpec, str, int], None]  # table, phase, rows read so far
 

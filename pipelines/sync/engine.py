@@ -16,11 +16,13 @@ from pipelines.sync import codec, horizon, plan
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import gate_load
 from pipelines.sync.load import changed_days, commit_load, digest_load
-from pipelines.sync.model import LoadPlan, Observation, SchemaChange, TableResult, TableSchema, TableSpec, Window
+from pipelines.sync.model import LoadPlan, Observation, TableResult, Window
 from pipelines.sync.plan import DayRange
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
 from pipelines.sync.schema import check_names, plan_changes
+from pipelines.sync.shape import SchemaChange, TableSchema
+from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
 MAX_REPLANS = 3  # the schema moved, or another run committed, while this one was reading

@@ -11,8 +11,9 @@ from typing import Any
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
-from pipelines.sync.model import NULL_KEY, Chunk, QuarantinedRow, StagedFile, TableSpec, Verdict
+from pipelines.sync.model import NULL_KEY, Chunk, QuarantinedRow, StagedFile, Verdict
 from pipelines.sync.protocols import UNFIT_COLUMN, Gate, RowFinding
+from pipelines.sync.spec import TableSpec
 
 # Below this many rows a share says little: three bad rows of twenty are a bad day, not a broken source.
 ALWAYS_TOLERATED = 10

@@ -12,8 +12,9 @@ import numpy
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.sync.model import QuarantinedRow, TableSpec
+from pipelines.sync.model import QuarantinedRow
 from pipelines.sync.protocols import UNFIT_COLUMN
+from pipelines.sync.spec import TableSpec
 
 KeyOf = Callable[[], bytes]
 

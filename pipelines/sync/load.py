@@ -11,8 +11,10 @@ from pipelines.landing.store import LoadFolder
 from pipelines.sync import codec, horizon
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
-from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, TableSchema, TableSpec, Watermark
+from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, Watermark
 from pipelines.sync.schema import plan_changes, raw_columns
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
 LEDGER_TRIES = 5  # after a commit of unknown outcome, with a growing pause

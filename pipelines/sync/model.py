@@ -1,172 +1,18 @@
 """The words of the engine as frozen data: what is synced, in which windows, and what came of it. No behaviour but arithmetic."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-import pyarrow as pa
-from pydantic import PlainSerializer, PlainValidator
+from pipelines.sync.shape import Column, SchemaChange, TableSchema
+from pipelines.sync.spec import Mode, OnFailure, TableSpec
 
-Mode = Literal["incremental", "partitioned", "snapshot"]
-OnFailure = Literal["quarantine", "hold", "warn"]
-Contract = Literal["evolve", "approve", "freeze"]
-Mask = Literal["drop", "hmac"]
 # Where a chunk's rows come from: the window itself, rows whose cursor is NULL (or infinite), rows with a NULL in the key, or
 # all of these in one stream.
 Part = Literal["window", "null_cursor", "null_key", "stream"]
 NULL_KEY = "null_key"  # the reason of a row with a NULL in its key
 Bound = tuple[str, ...]  # the source's own text of (cursor, key) or (key); opaque to everybody else
-
-
-_PLAIN = (
-    *(pa.bool_(), pa.binary(), pa.date32(), pa.float32(), pa.float64(), pa.int16(), pa.int32(), pa.int64(), pa.string()),
-    *(pa.time64("us"), pa.timestamp("us"), pa.timestamp("us", tz="UTC")),
-)
-
-
-def parse_arrow_type(text: str | pa.DataType) -> pa.DataType:
-    """Return the Arrow type whose ``str()`` is ``text``. Raises ValueError for one that never lands."""
-    if isinstance(text, pa.DataType):
-        return text
-    if text.startswith("decimal128("):
-        precision, scale = text.removeprefix("decimal128(").rstrip(")").split(",")
-        return pa.decimal128(int(precision), int(scale))
-    for known in _PLAIN:
-        if str(known) == text:
-            return known
-    raise ValueError(f"no column lands as {text}")
-
-
-def _name_of(type_: pa.DataType) -> str:
-    return str(type_)
-
-
-ArrowType = Annotated[pa.DataType, PlainValidator(parse_arrow_type), PlainSerializer(_name_of, return_type=str)]
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """One gate of a table: Great Expectations' own name and arguments, and what a failure means."""
-
-    name: str
-    arguments: Mapping[str, Any]
-    on_failure: OnFailure
-    mostly: float = 1.0
-
-    @property
-    def label(self) -> str:
-        """A readable identity: the name, and the column if there is one."""
-        column = self.arguments.get("column")
-        return f"{self.name}({column})" if column else self.name
-
-
-@dataclass(frozen=True)
-class PartitionSpec:
-    """Days of ``column``, cut at the midnights of ``time_zone``; rows before ``start`` are left out by declaration."""
-
-    column: str
-    start: date
-    lookback_days: int = 2
-    time_zone: str = "UTC"
-
-
-@dataclass(frozen=True)
-class TableSpec:
-    """What the catalog says of one table."""
-
-    source: str
-    schema: str
-    name: str
-    mode: Mode
-    key: tuple[str, ...] = ()
-    cursor: str | None = None
-    partition: PartitionSpec | None = None
-    masks: Mapping[str, Mask] = field(default_factory=dict)
-    expectations: tuple[Expectation, ...] = ()
-    contract: Contract = "evolve"
-    owner: str = ""
-    max_quarantined: float = 0.05  # share of a load's rows; above it the load is held
-    max_age_hours: float | None = None
-
-    @property
-    def id(self) -> str:
-        """``source.table``: how people and the state name it."""
-        return f"{self.source}.{self.name}"
-
-
-@dataclass(frozen=True)
-class SourceSpec:
-    """One source database and its tables."""
-
-    name: str
-    url_env: str
-    tables: tuple[TableSpec, ...]
-    owner: str = ""
-    max_connections: int = 2
-
-    def table(self, name: str) -> TableSpec:
-        """Return the table called ``name``; KeyError if the catalog has none."""
-        for table in self.tables:
-            if table.name == name:
-                return table
-        raise KeyError(name)
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column as the source declares it, and the Arrow type it lands in.
-
-    ``identity`` is the database's own number for the column where it has one (PostgreSQL: ``attnum``).
-    """
-
-    name: str
-    source_type: str
-    arrow_type: ArrowType
-    is_nullable: bool = True
-    identity: int | None = None
-    comment: str | None = None
-    default: str | None = None
-
-
-@dataclass(frozen=True)
-class TableSchema:
-    """A table's shape at one instant. ``identity`` names the very relation, so that a restore is not taken for a rename."""
-
-    columns: tuple[Column, ...]
-    identity: str
-    kind: Literal["table", "partitioned", "view"] = "table"
-    has_unique_key: bool = False  # a unique, total, immediate index on exactly the declared key
-    comment: str | None = None
-
-    @property
-    def shape(self) -> "TableSchema":
-        """What decides how rows are read and loaded: the schema without comments and defaults."""
-        return replace(self, comment=None, columns=tuple(replace(column, comment=None, default=None) for column in self.columns))
-
-    def column(self, name: str) -> Column:
-        """Return the column called ``name``; KeyError if there is none."""
-        for column in self.columns:
-            if column.name == name:
-                return column
-        raise KeyError(name)
-
-
-@dataclass(frozen=True)
-class SchemaChange:
-    """One lossless move. ``before`` is None for an added column, ``after`` for a dropped one (kept, and NULL from then on)."""
-
-    kind: Literal["add", "drop", "rename", "widen"]
-    before: Column | None
-    after: Column | None
-
-    def __str__(self) -> str:
-        """Render as a person would say it."""
-        if self.before and self.after:
-            told = f"called {self.after.name}" if self.kind == "rename" else f"{self.after.source_type}, was {self.before.source_type}"
-            return f"{self.before.name} is now {told}"
-        column = self.before or self.after
-        return f"{self.kind} {column.name}" if column else self.kind
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import pyarrow as pa
 
 from pipelines.sync import codec
-from pipelines.sync.model import Observation, SchemaChange, TableSchema, TableSpec, Watermark, Window
+from pipelines.sync.model import Observation, Watermark, Window
+from pipelines.sync.shape import SchemaChange, TableSchema
+from pipelines.sync.spec import TableSpec
 
 # Days that are loaded together: one gate, one commit and one set of files a month instead of thirty.
 DAYS_PER_LOAD = 31

@@ -7,19 +7,9 @@ from typing import Protocol
 
 import pyarrow as pa
 
-from pipelines.sync.model import (
-    Bound,
-    Expectation,
-    LedgerEntry,
-    Observation,
-    Part,
-    StagedLoad,
-    TableSchema,
-    TableSpec,
-    Verdict,
-    Watermark,
-    Window,
-)
+from pipelines.sync.model import Bound, LedgerEntry, Observation, Part, StagedLoad, Verdict, Watermark, Window
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import Expectation, TableSpec
 
 UNFIT_COLUMN = "_daybreak_unfit"  # JSON object of column -> original text, for values no landing type can hold
 

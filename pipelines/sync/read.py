@@ -12,8 +12,9 @@ from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
 from pipelines.sync.context import Engine
 from pipelines.sync.land import mask
-from pipelines.sync.model import LoadPlan, Part, TableSpec
+from pipelines.sync.model import LoadPlan, Part
 from pipelines.sync.protocols import ReadRequest, SourceChunk
+from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
 # A snapshot or a day that is gone on with later would mix rows of very different times, and late rows could be missed.

@@ -7,8 +7,9 @@ nothing is called a rename.
 import pyarrow as pa
 
 from pipelines.errors import PrerequisiteError, SchemaRefused
-from pipelines.sync.model import Column, SchemaChange, TableSchema, TableSpec
 from pipelines.sync.protocols import UNFIT_COLUMN
+from pipelines.sync.shape import Column, SchemaChange, TableSchema
+from pipelines.sync.spec import TableSpec
 
 # Each type holds every value of those before it, digit by digit.
 _INTEGERS = (pa.int16(), pa.int32(), pa.int64())

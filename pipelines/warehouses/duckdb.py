@@ -9,9 +9,11 @@ from pathlib import Path
 import duckdb
 
 from pipelines.sync import codec
-from pipelines.sync.model import LedgerEntry, StagedLoad, TableSchema, TableSpec
+from pipelines.sync.model import LedgerEntry, StagedLoad
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.schema import raw_columns
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
 from pipelines.warehouses.duckdb_access import open_file

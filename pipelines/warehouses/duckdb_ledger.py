@@ -7,7 +7,8 @@ from typing import Any
 import duckdb
 
 from pipelines.sync import codec
-from pipelines.sync.model import Counts, LedgerEntry, TableSchema, Watermark
+from pipelines.sync.model import Counts, LedgerEntry, Watermark
+from pipelines.sync.shape import TableSchema
 
 RECENT_ENTRIES = 200  # per table: what the mirror needs to repair itself and to show
 

@@ -3,7 +3,9 @@
 import pyarrow as pa
 
 from pipelines.landing.scan import day_expression, quote
-from pipelines.sync.model import Column, SchemaChange, StagedLoad, TableSpec
+from pipelines.sync.model import StagedLoad
+from pipelines.sync.shape import Column, SchemaChange
+from pipelines.sync.spec import TableSpec
 
 LOAD_COLUMNS = ('"_load_id" varchar', '"_loaded_at" timestamp with time zone')
 

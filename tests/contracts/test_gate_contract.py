@@ -13,8 +13,8 @@ import pytest
 from pipelines.errors import ConfigError
 from pipelines.gates.great_expectations import GreatExpectationsGate
 from pipelines.gates.rules import RULES, UNSUPPORTED, Rule
-from pipelines.sync.model import Expectation, TableSpec
 from pipelines.sync.protocols import Gate
+from pipelines.sync.spec import Expectation, TableSpec
 
 ROWS = pa.table(
     {

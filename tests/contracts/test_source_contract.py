@@ -9,8 +9,9 @@ import pytest
 
 from pipelines.errors import ConfigError, PrerequisiteError
 from pipelines.sources import open_source
-from pipelines.sync.model import PartitionSpec, TableSpec, Window
+from pipelines.sync.model import Window
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, Source, SourceChunk
+from pipelines.sync.spec import PartitionSpec, TableSpec
 from tests.conftest import Project
 
 SPEC = TableSpec("shop", "public", "t", "incremental", key=("id",), cursor="at")

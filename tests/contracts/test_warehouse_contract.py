@@ -10,8 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from pipelines.errors import LandingCorrupt, LoadConflict
-from pipelines.sync.model import Column, LoadPlan, Observation, StagedFile, StagedLoad, TableSchema, TableSpec, Watermark, Window
+from pipelines.sync.model import LoadPlan, Observation, StagedFile, StagedLoad, Watermark, Window
 from pipelines.sync.protocols import UNFIT_COLUMN, Warehouse
+from pipelines.sync.shape import Column, TableSchema
+from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import open_warehouse
 
 SPEC = TableSpec("shop", "public", "t", "snapshot", key=("id",))

@@ -12,7 +12,7 @@ import pytest
 from pipelines.gates.arguments import convert_arguments
 from pipelines.gates.classes import check_expectations, find_class, select_expectations
 from pipelines.gates.rules import RULES
-from pipelines.sync.model import Expectation, OnFailure, TableSpec
+from pipelines.sync.spec import Expectation, OnFailure, TableSpec
 
 COLUMNS = {
     "order_id": pa.int64(),

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from pipelines.gates.judge import is_share_met, judge, name_checks
-from pipelines.sync.model import Expectation, OnFailure, TableSpec
 from pipelines.sync.protocols import LoadFinding, RowFinding
+from pipelines.sync.spec import Expectation, OnFailure, TableSpec
 
 
 def between(low: int, mostly: float = 1.0, on_failure: OnFailure = "hold") -> Expectation:

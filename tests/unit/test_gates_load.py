@@ -12,8 +12,8 @@ import pytest
 
 from pipelines.errors import ConfigError, LandingCorrupt
 from pipelines.gates.great_expectations import GreatExpectationsGate
-from pipelines.sync.model import Expectation, Mode, TableSpec
 from pipelines.sync.protocols import LoadFinding
+from pipelines.sync.spec import Expectation, Mode, TableSpec
 
 DECIMAL = pa.decimal128(20, 2)
 

@@ -18,8 +18,8 @@ import pytest
 from pipelines.errors import ConfigError
 from pipelines.gates import great_expectations as gates
 from pipelines.gates.great_expectations import GreatExpectationsGate
-from pipelines.sync.model import Expectation, TableSpec
 from pipelines.sync.protocols import RowFinding
+from pipelines.sync.spec import Expectation, TableSpec
 
 INSTANTS = [datetime(2024, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), None, datetime(1, 1, 1, tzinfo=UTC)]
 ROWS = pa.table(
@@ -279,7 +279,7 @@ warnings.simplefilter("error")
 shows_warning = warnings.showwarning
 import pyarrow as pa
 from pipelines.gates.great_expectations import GreatExpectationsGate
-from pipelines.sync.model import Expectation, TableSpec
+from pipelines.sync.spec import Expectation, TableSpec
 expectation = Expectation("expect_column_values_to_match_regex", {"column": "a", "regex": "(a)"}, "quarantine")
 spec = TableSpec("shop", "public", "orders", "snapshot", expectations=(expectation,))
 print(GreatExpectationsGate().check_rows(spec, pa.table({"a": ["a", "b"]}))[0].failing)

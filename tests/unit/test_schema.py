@@ -6,8 +6,9 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import PrerequisiteError, SchemaRefused
-from pipelines.sync.model import Column, TableSchema, TableSpec
 from pipelines.sync.schema import check_names, is_widening, plan_changes, raw_columns
+from pipelines.sync.shape import Column, TableSchema
+from pipelines.sync.spec import TableSpec
 
 SPEC = TableSpec("shop", "public", "t", "snapshot", key=("id",))
 INT, BIG, TEXT, STAMP = pa.int32(), pa.int64(), pa.string(), pa.timestamp("us")

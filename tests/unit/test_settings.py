@@ -7,7 +7,7 @@ import pytest
 
 from pipelines.errors import ConfigError
 from pipelines.settings import load_settings, write_env_file
-from pipelines.sync.model import SourceSpec
+from pipelines.sync.spec import SourceSpec
 
 
 def test_the_home_decides_where_everything_is(tmp_path):

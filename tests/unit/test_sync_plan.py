@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.sync.model import Column, PartitionSpec, TableSchema, TableSpec
 from pipelines.sync.plan import DAYS_PER_LOAD, DayRange, day_start, day_windows, days_of, missing_days, requested_days
+from pipelines.sync.shape import Column, TableSchema
+from pipelines.sync.spec import PartitionSpec, TableSpec
 
 SPEC = TableSpec("shop", "public", "t", "partitioned", partition=PartitionSpec("at", date(2026, 1, 1), 2))
 TODAY = date(2026, 3, 10)

@@ -1,0 +1,78 @@
+"""What the catalog says, in the engine's words: sources, their tables, and the gates of a table. No behaviour."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+Mode = Literal["incremental", "partitioned", "snapshot"]
+OnFailure = Literal["quarantine", "hold", "warn"]
+Contract = Literal["evolve", "approve", "freeze"]
+Mask = Literal["drop", "hmac"]
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One gate of a table: Great Expectations' own name and arguments, and what a failure means."""
+
+    name: str
+    arguments: Mapping[str, Any]
+    on_failure: OnFailure
+    mostly: float = 1.0
+
+    @property
+    def label(self) -> str:
+        """A readable identity: the name, and the column if there is one."""
+        column = self.arguments.get("column")
+        return f"{self.name}({column})" if column else self.name
+
+
+@dataclass(frozen=True)
+class PartitionSpec:
+    """Days of ``column``, cut at the midnights of ``time_zone``; rows before ``start`` are left out by declaration."""
+
+    column: str
+    start: date
+    lookback_days: int = 2
+    time_zone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """What the catalog says of one table."""
+
+    source: str
+    schema: str
+    name: str
+    mode: Mode
+    key: tuple[str, ...] = ()
+    cursor: str | None = None
+    partition: PartitionSpec | None = None
+    masks: Mapping[str, Mask] = field(default_factory=dict)
+    expectations: tuple[Expectation, ...] = ()
+    contract: Contract = "evolve"
+    owner: str = ""
+    max_quarantined: float = 0.05  # share of a load's rows; above it the load is held
+
+    @property
+    def id(self) -> str:
+        """``source.table``: how people and the state name it."""
+        return f"{self.source}.{self.name}"
+
+
+@dataclass(frozen=True)
+class SourceSpec:
+    """One source database and its tables."""
+
+    name: str
+    url_env: str
+    tables: tuple[TableSpec, ...]
+    owner: str = ""
+    max_connections: int = 2
+
+    def table(self, name: str) -> TableSpec:
+        """Return the table called ``name``; KeyError if the catalog has none."""
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise KeyError(name)
