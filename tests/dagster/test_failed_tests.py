@@ -15,6 +15,8 @@ BAD_ORDER = """
     from orders where updated_at < 'infinity'"""
 MENDED = "update orders set currency = 'EUR', updated_at = updated_at + interval '1 second' where order_id = 800000"
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Failed:
@@ -71,7 +73,6 @@ def test_the_next_good_run_mends_it(failed: Failed) -> None:
     assert "orders_currency_has_an_exchange_rate" not in failed.daybreak.dashboard().partition("<!-- /daybreak:banner -->")[0]
 
 
-@pytest.mark.slow
 def test_a_mart_that_was_dropped_by_hand_is_built_again(failed: Failed) -> None:
     import duckdb
 

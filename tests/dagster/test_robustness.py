@@ -64,6 +64,7 @@ def test_a_run_waits_for_a_foreign_program_that_has_the_warehouse_open(daybreak:
     assert morning.is_green, morning.report["problems"]
 
 
+@pytest.mark.slow
 def test_when_the_patience_ends_the_run_names_the_holder_and_publishes_nothing(daybreak: Daybreak) -> None:
     stamps = daybreak.stamps()
     with hold(daybreak, 300) as holder:
@@ -81,6 +82,7 @@ def test_when_the_patience_ends_the_run_names_the_holder_and_publishes_nothing(d
     assert daybreak.run().is_green
 
 
+@pytest.mark.slow
 def test_a_read_copy_that_cannot_be_written_keeps_the_dashboard_and_is_written_next_time(daybreak: Daybreak) -> None:
     (daybreak.home / "warehouse.read.duckdb.copying").mkdir()  # so that the copy's temporary file cannot be made
     daybreak.touch("customers", 3, "full_name = full_name || '.'")
@@ -95,6 +97,7 @@ def test_a_read_copy_that_cannot_be_written_keeps_the_dashboard_and_is_written_n
     assert names == daybreak.ask("select full_name from marts.customers where customer_id = 3")
 
 
+@pytest.mark.slow
 def test_a_dbt_that_is_killed_fails_its_models_and_the_next_run_builds_them(daybreak: Daybreak) -> None:
     daybreak.touch("orders", 1, "shipping_fee = shipping_fee + 1")
     with pytest.MonkeyPatch.context() as patch:
@@ -126,6 +129,7 @@ def test_when_the_warehouse_is_deleted_everything_is_loaded_and_built_again(dayb
     assert daybreak.has("marts.daily_funnel", copy=True)
 
 
+@pytest.mark.slow
 def test_without_a_read_copy_the_dashboard_is_drawn_from_the_warehouse(daybreak: Daybreak) -> None:
     daybreak.environment["DAYBREAK_READ_COPY"] = "off"
     (daybreak.home / "warehouse.read.duckdb").unlink()

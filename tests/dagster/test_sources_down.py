@@ -50,6 +50,7 @@ def test_an_unreachable_source_holds_its_tables_and_nothing_else(two_sources: Da
     assert {asset for (asset, _), check in morning.checks().items() if not check.passed} == {"raw_crm/leads", "raw_crm/visits"}
 
 
+@pytest.mark.slow
 def test_a_source_without_a_url_is_held_too_and_daybreak_run_ends_with_3(two_sources: Daybreak) -> None:
     del two_sources.environment["CRM_DATABASE_URL"]
     done = two_sources.daybreak("run")

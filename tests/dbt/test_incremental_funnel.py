@@ -129,6 +129,7 @@ def warehouse(tmp_path: Path) -> Warehouse:
     return warehouse
 
 
+@pytest.mark.slow
 def test_exactly_the_days_whose_load_changed_are_rebuilt(warehouse: Warehouse) -> None:
     warehouse.dbt("build", "--select", "+daily_funnel", "--indirect-selection", "cautious", "--exclude-resource-type", "unit_test")
     first = warehouse.read_funnel()
