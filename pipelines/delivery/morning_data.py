@@ -155,6 +155,8 @@ def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]
         # Of a held table, what was said of the load that was held; of any other, what was said of the one that stands.
         verdicts = mirror.last_verdicts(table.id, None if status.held_reason else status.load_id)
         counts = _last_sync_counts(mirror, table.id)
+        # Rows that stepped aside are told as such: the check that sent them there did its work.
+        failed = sum(not verdict.passed and verdict.on_failure != "quarantine" for verdict in verdicts)
         health.append(
             TableHealth(
                 table=table.id,
@@ -163,8 +165,8 @@ def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]
                 rows_loaded=counts["inserted"] + counts["updated"],
                 rows_quarantined=counts["quarantined"],
                 quarantined_open=status.quarantined_open,
-                checks_passed=sum(verdict.passed for verdict in verdicts),
-                checks_failed=sum(not verdict.passed for verdict in verdicts),
+                checks_passed=len(verdicts) - failed,
+                checks_failed=failed,
                 held_reason=status.held_reason,
             )
         )
