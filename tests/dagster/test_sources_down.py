@@ -52,14 +52,13 @@ def test_an_unreachable_source_holds_its_tables_and_nothing_else(two_sources: Da
 
 @pytest.mark.slow
 def test_a_source_without_a_url_is_held_too_and_daybreak_run_ends_with_3(two_sources: Daybreak) -> None:
-    del two_sources.environment["CRM_DATABASE_URL"]
-    done = two_sources.daybreak("run")
+    done = two_sources.daybreak("run", CRM_DATABASE_URL="")
     assert done.returncode == 3, done.stdout + done.stderr
     assert "CRM_DATABASE_URL is not set" in done.stdout
     assert "dashboards/morning: unchanged" in done.stdout or "dashboards/morning: published" in done.stdout
 
 
 def test_without_any_source_daybreak_run_ends_with_2(two_sources: Daybreak) -> None:
-    done = two_sources.daybreak("run", SHOP_DATABASE_URL="")
+    done = two_sources.daybreak("run", SHOP_DATABASE_URL="", CRM_DATABASE_URL="")
     assert done.returncode == 2
     assert "SHOP_DATABASE_URL is not set" in done.stderr
