@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Protocol
 
@@ -122,13 +123,14 @@ class Warehouse(Protocol):
 class RowFinding:
     """One expectation on one chunk. ``failing`` are 0-based row positions, empty unless rows are to step aside.
 
-    ``evaluated`` leaves out NULLs where the expectation ignores them.
+    ``evaluated`` leaves out NULLs where the expectation ignores them. ``examples`` are the keys of a few failing rows.
     """
 
     expectation: Expectation
     evaluated: int
     failed: int
     failing: tuple[int, ...] = ()
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -140,14 +142,39 @@ class LoadFinding:
     observed: object = None
 
 
+@dataclass(frozen=True)
+class LoadSize:
+    """How many rows a load had or, with ``day``, one day of it."""
+
+    day: date | None
+    rows: int
+
+
+@dataclass(frozen=True)
+class LandedLoad:
+    """A whole load as it landed: its files in the order of their chunks, and what its size is compared with.
+
+    ``sizes`` are of this load: one, or one a day. ``past`` are those of earlier loads of the same kind (or of earlier days),
+    oldest first; empty if nothing can be compared with this load.
+    """
+
+    files: Sequence[Path]
+    rows: int
+    sizes: Sequence[LoadSize] = ()
+    past: Sequence[LoadSize] = ()
+
+
 class Gate(Protocol):
     """Judges landed data before it is visible. An expectation that cannot be evaluated MUST raise ``ConfigError``."""
 
     def check_rows(self, spec: TableSpec, rows: pa.Table) -> Sequence[RowFinding]:
         """Evaluate the row expectations of ``spec`` on one chunk."""
 
-    def check_load(self, spec: TableSpec, files: Sequence[Path], total_rows: int) -> Sequence[LoadFinding]:
-        """Evaluate the expectations that need the whole load (row count, uniqueness inside it)."""
+    def check_load(self, spec: TableSpec, load: LandedLoad) -> Sequence[LoadFinding]:
+        """Evaluate the expectations on the whole load (row count, uniqueness inside it), and those that compare it with earlier ones."""
 
-    def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> Sequence[Verdict]:
-        """Return one verdict an expectation: ``mostly`` MUST be applied to counts summed over the load, never to a chunk's."""
+    def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding] | None) -> Sequence[Verdict]:
+        """Return one verdict an expectation: ``mostly`` MUST be applied to counts summed over the load, never to a chunk's.
+
+        ``load_findings`` is None for a few rows that were read again: they are no whole load, so only their rows are judged.
+        """
