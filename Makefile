@@ -66,6 +66,10 @@ format: $(VENV)/.dev ## Rewrite the code in the project's style
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
+.PHONY: docs
+docs: $(VENV)/.run ## Renew what is generated: the tables of docs/catalog.md and the catalog's JSON schema
+	@$(BIN)/python -m pipelines.catalog.document
+
 .PHONY: lock
 lock: ## Choose versions anew within pyproject.toml (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o locks/run.txt

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines import cli_doctor
+from pipelines.cli_schema import catalog_app
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
 from pipelines.settings import Settings, load_settings, write_env_file
 
@@ -30,6 +32,8 @@ app = typer.Typer(
 )
 shop_app = typer.Typer(no_args_is_help=True, help="A simulated shop with its own PostgreSQL, to try everything on.")
 app.add_typer(shop_app, name="shop")
+app.add_typer(catalog_app, name="catalog")
+app.command()(cli_doctor.doctor)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 

@@ -1,5 +1,6 @@
 """The environment as frozen, validated settings. The only place that reads environment variables."""
 
+import difflib
 import os
 import secrets
 from collections.abc import Mapping
@@ -13,6 +14,43 @@ from pipelines.errors import ConfigError
 from pipelines.sync.spec import SourceSpec
 
 PROJECT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One environment variable: its default as text (``{home}`` and ``{project}`` are folders), and what it means."""
+
+    name: str
+    default: str | None
+    meaning: str
+    choices: tuple[str, ...] = ()
+
+
+DEFAULT_HOME = ".daybreak"
+# The one list of what is read and of what docs/catalog.md tells.
+VARIABLES = (
+    Variable(
+        "DAYBREAK_HOME", ".daybreak", "the folder of everything that this project writes, and of the file `env` with defaults for the rest"
+    ),
+    Variable("DAYBREAK_CATALOG", "{project}/pipelines/catalog", "the folder with one YAML file per source"),
+    Variable("DAYBREAK_WAREHOUSE_URL", "duckdb:///{home}/warehouse.duckdb", "where tables and marts are: a DuckDB file"),
+    Variable("DAYBREAK_LANDING_URL", "{home}/landing", "the folder of landed Parquet files"),
+    Variable(
+        "DAYBREAK_STATE_URL", "sqlite:///{home}/state.db", "the mirror, a rebuildable copy of the state: SQLite, or PostgreSQL for a team"
+    ),
+    Variable("DAYBREAK_DBT_PROJECT", "{project}/dbt_project", "the folder of the dbt project"),
+    Variable("DAYBREAK_TIME_ZONE", "UTC", "the IANA time zone whose midnights cut days and in which it is 06:00"),
+    Variable("DAYBREAK_TODAY", None, "the day this project lives in, for a simulated source; without it, the clock's"),
+    Variable("DAYBREAK_MASK_KEY", None, "the secret that keys `hmac` masks; without it, one is made once and kept in the home"),
+    Variable("DAYBREAK_CHUNK_ROWS", "245760", "rows of one chunk at most; the default is two Parquet row groups as DuckDB likes them"),
+    Variable("DAYBREAK_CHUNK_BYTES", "134217728", "bytes in memory of one chunk at most, about"),
+    Variable("DAYBREAK_PARALLEL_TABLES", "2", "tables that one run syncs at once"),
+    Variable("DAYBREAK_LOCK_WAIT_SECONDS", "300", "how long to wait for the warehouse file while another process uses it"),
+    Variable("DAYBREAK_MAX_SNAPSHOT_SECONDS", "900", "how long a table without a unique index may be read, in its one transaction"),
+    Variable("DAYBREAK_MAX_WINDOWS_PER_RUN", "400", "days of a partitioned table that one run loads at most"),
+    Variable("DAYBREAK_READ_COPY", "on", "whether people and BI tools get a copy of the warehouse after each build", ("on", "off")),
+    Variable("DAYBREAK_EXECUTOR", "in_process", "how Dagster runs steps", ("in_process", "multiprocess")),
+)
 
 
 @dataclass(frozen=True)
@@ -95,27 +133,30 @@ class Settings:
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the environment, and below it the file ``env`` in the home. Raises ``ConfigError`` with every problem."""
     given = dict(os.environ if environ is None else environ)
-    home = Path(given.get("DAYBREAK_HOME") or ".daybreak").absolute()
-    values = {**_read_env_file(home / "env"), **{name: value for name, value in given.items() if value}}
-    problems: list[str] = []
+    home = Path(given.get("DAYBREAK_HOME") or DEFAULT_HOME).absolute()
+    environment = {**_read_env_file(home / "env"), **{name: value for name, value in given.items() if value}}
+    defaults = {item.name: item.default.format(home=home, project=PROJECT) for item in VARIABLES if item.default is not None}
+    values = {**defaults, **environment}
+    problems = _name_problems(environment)
     settings = Settings(
         home=home,
-        catalog_folder=Path(values.get("DAYBREAK_CATALOG", PROJECT / "pipelines" / "catalog")).absolute(),
-        warehouse_url=values.get("DAYBREAK_WAREHOUSE_URL", f"duckdb:///{home}/warehouse.duckdb"),
-        landing_folder=_landing_folder(values.get("DAYBREAK_LANDING_URL", str(home / "landing")), problems),
-        state_url=values.get("DAYBREAK_STATE_URL", f"sqlite:///{home}/state.db"),
-        time_zone=_time_zone(values.get("DAYBREAK_TIME_ZONE", "UTC"), problems),
+        catalog_folder=Path(values["DAYBREAK_CATALOG"]).absolute(),
+        warehouse_url=values["DAYBREAK_WAREHOUSE_URL"],
+        landing_folder=_landing_folder(values["DAYBREAK_LANDING_URL"], problems),
+        state_url=values["DAYBREAK_STATE_URL"],
+        time_zone=_time_zone(values["DAYBREAK_TIME_ZONE"], problems),
         today=_date(values.get("DAYBREAK_TODAY"), problems),
-        chunk_rows=_number(values, "DAYBREAK_CHUNK_ROWS", 245_760, problems),  # 2 Parquet row groups that DuckDB likes
-        chunk_bytes=_number(values, "DAYBREAK_CHUNK_BYTES", 128 * 2**20, problems),
-        parallel_tables=_number(values, "DAYBREAK_PARALLEL_TABLES", 2, problems),
-        lock_wait_seconds=_number(values, "DAYBREAK_LOCK_WAIT_SECONDS", 300, problems),
-        max_snapshot_seconds=_number(values, "DAYBREAK_MAX_SNAPSHOT_SECONDS", 900, problems),
-        max_windows_per_run=_number(values, "DAYBREAK_MAX_WINDOWS_PER_RUN", 400, problems),
-        read_copy=values.get("DAYBREAK_READ_COPY", "on") not in ("off", "0", "false"),
-        dbt_folder=PROJECT / "dbt_project",
-        environment=values,
+        chunk_rows=_number(values, "DAYBREAK_CHUNK_ROWS", problems),
+        chunk_bytes=_number(values, "DAYBREAK_CHUNK_BYTES", problems),
+        parallel_tables=_number(values, "DAYBREAK_PARALLEL_TABLES", problems),
+        lock_wait_seconds=_number(values, "DAYBREAK_LOCK_WAIT_SECONDS", problems),
+        max_snapshot_seconds=_number(values, "DAYBREAK_MAX_SNAPSHOT_SECONDS", problems),
+        max_windows_per_run=_number(values, "DAYBREAK_MAX_WINDOWS_PER_RUN", problems),
+        read_copy=values["DAYBREAK_READ_COPY"] == "on",
+        dbt_folder=Path(values["DAYBREAK_DBT_PROJECT"]).absolute(),
+        environment=environment,
     )
+    problems += _choice_problems(values)
     if problems:
         raise ConfigError(problems, safe="Nothing was read or written.", remedy="Mend the environment and start again.")
     return settings
@@ -136,6 +177,19 @@ def _read_env_file(file: Path) -> dict[str, str]:
         return {}
     pairs = (line.partition("=") for line in file.read_text().splitlines() if "=" in line and not line.startswith("#"))
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def _name_problems(environment: Mapping[str, str]) -> list[str]:
+    """Return the variables that are a known one, misspelt: they would be ignored in silence."""
+    known = [item.name for item in VARIABLES]
+    unknown = [name for name in environment if name.startswith("DAYBREAK_") and name not in known]
+    close = {name: difflib.get_close_matches(name, known, n=1, cutoff=0.9) for name in sorted(unknown)}
+    return [f"{name}: there is no such variable; did you mean {found[0]}?" for name, found in close.items() if found]
+
+
+def _choice_problems(values: Mapping[str, str]) -> list[str]:
+    wrong = [item for item in VARIABLES if item.choices and values[item.name] not in item.choices]
+    return [f"{item.name}: {values[item.name]!r} is not one of {', '.join(item.choices)}" for item in wrong]
 
 
 def _landing_folder(url: str, problems: list[str]) -> Path:
@@ -161,9 +215,9 @@ def _date(text: str | None, problems: list[str]) -> date | None:
         return None
 
 
-def _number(values: Mapping[str, str], name: str, default: int, problems: list[str]) -> int:
-    text = values.get(name, str(default))
-    if not text.isdigit() or int(text) == 0:
+def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int:
+    text = values[name]
+    if not text.isascii() or not text.isdigit() or int(text) == 0:
         problems.append(f"{name}: {text!r} is not a whole number above zero")
-        return default
+        return 1
     return int(text)

@@ -115,5 +115,5 @@ def _answers(settings: Settings, request: SyncRequest, table: TableSpec) -> bool
 
 
 def _hold(settings: Settings, table: TableSpec, error: DaybreakError) -> TableResult:
-    open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id)
+    open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id, settings.local_today())
     return TableResult(table.id, "held", held_reason=str(error), is_misconfigured=isinstance(error, (ConfigError, PrerequisiteError)))

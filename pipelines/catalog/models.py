@@ -1,14 +1,42 @@
-"""The shape of a catalog file, as pydantic models. Unknown keys are errors. What the words mean is in the engine's model."""
+"""The shape of a catalog file, as pydantic models whose descriptions are the documentation. Unknown keys are errors.
+
+Not here: rules between settings (``consistency``), what the words do (the engine).
+"""
 
 from datetime import date
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from pipelines.sync.spec import Contract, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
 
-NAME = r"^[a-z][a-z0-9_]{0,62}$"
+SOURCE_NAME = r"^[a-z][a-z0-9_]{0,62}$"
+VARIABLE_NAME = r"^[A-Z][A-Z0-9_]*$"
 OWNER = r"^$|^team:\w+$|^[^@\s]+@[^@\s]+\.[^@\s.]{2,}$"  # what Dagster takes for an owner
+
+Name = Annotated[str, Field(min_length=1)]
+
+
+def _check_day(value: object) -> object:
+    if isinstance(value, int | float):  # pydantic would take it for seconds since 1970
+        raise PydanticCustomError("not_a_day", "")
+    return value
+
+
+def _check_limit(value: object) -> object:
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    if not is_count and not (isinstance(value, float) and 0 <= value <= 1):
+        raise PydanticCustomError("not_a_limit", "")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_check_day)]
+Limit = Annotated[
+    int | float,
+    BeforeValidator(_check_limit),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "number", "minimum": 0, "maximum": 1}], "default": 0.05}),
+]
 
 
 class _Strict(BaseModel):
@@ -18,32 +46,29 @@ class _Strict(BaseModel):
 class ColumnEntry(_Strict):
     """What is special about one column."""
 
-    mask: Mask | None = Field(default=None, description="drop the column, or keep a keyed hash of it")
+    mask: Mask | None = Field(
+        default=None, description="`hmac`: a keyed hash lands instead of the value; `drop`: the column is not read at all"
+    )
 
 
 class PartitionEntry(_Strict):
     """How a partitioned table is cut into days."""
 
-    column: str
-    by: Literal["day"] = "day"
-    start: date = Field(description="rows before this day are left out by declaration")
-    lookback_days: int = Field(default=2, ge=0, le=366, description="days that are read again for late rows")
+    column: Name = Field(description="a date or a timestamp that does not change: the day that a row belongs to")
+    by: Literal["day"] = Field(default="day", description="so far always `day`, cut at the midnights of DAYBREAK_TIME_ZONE")
+    start: Day = Field(description="the first day; rows before it are left out by declaration")
+    lookback_days: StrictInt = Field(default=2, ge=0, le=366, description="days before the last one that are read again for late rows")
 
 
 class ExpectationEntry(BaseModel):
     """One expectation: its name with its arguments, and what a failure means."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True)  # the name is a key; see `consistency`
 
-    on_failure: OnFailure
-    mostly: float = Field(default=1.0, gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _has_one_name(self) -> Self:
-        extra = self.model_extra or {}
-        if len(extra) != 1 or not all(isinstance(arguments, dict) for arguments in extra.values()):
-            raise ValueError("an expectation is one `expect_…: {arguments}` beside `on_failure`")
-        return self
+    on_failure: OnFailure = Field(
+        description="`quarantine`: the failing rows step aside; `hold`: nothing of the load becomes visible; `warn`: it is noted"
+    )
+    mostly: float = Field(default=1.0, gt=0, le=1, strict=True, description="the share of the rows that must pass, of those it judges")
 
     def to_spec(self) -> Expectation:
         """Return the engine's word for it."""
@@ -54,50 +79,37 @@ class ExpectationEntry(BaseModel):
 class TableEntry(_Strict):
     """One table of a source."""
 
-    name: str
-    mode: Mode
-    key: tuple[str, ...] = ()
-    cursor: str | None = None
-    partition: PartitionEntry | None = None
-    deletes: Literal["ignore"] = "ignore"
-    contract: Contract | None = None
-    owner: str | None = Field(default=None, pattern=OWNER)
-    columns: dict[str, ColumnEntry] = Field(default_factory=dict)
-    expectations: tuple[ExpectationEntry, ...] = ()
-    max_quarantined: float = Field(default=0.05, ge=0, le=1, description="share of a load's rows; above it the load is held")
-
-    @model_validator(mode="after")
-    def _fits_its_mode(self) -> Self:
-        if self.mode == "incremental" and not (self.key and self.cursor):
-            raise ValueError("mode incremental needs `key` and `cursor`")
-        if self.mode != "incremental" and self.cursor:
-            raise ValueError("`cursor` goes with mode incremental")
-        if (self.mode == "partitioned") != (self.partition is not None):
-            raise ValueError("`partition` goes with mode partitioned, and only with it")
-        masked = {name for name, column in self.columns.items() if column.mask}
-        used = [*self.key, *([self.cursor] if self.cursor else []), *([self.partition.column] if self.partition else [])]
-        if wrong := [name for name in used if name in masked]:
-            raise ValueError(f"{', '.join(wrong)}: key, cursor and partition columns cannot be masked")
-        return self
+    name: Name = Field(description="the table's name, exactly as the source has it")
+    mode: Mode = Field(description="how it is read and written: see the table of modes")
+    key: tuple[Name, ...] = Field(default=(), description="the columns that tell rows apart: unique and never NULL")
+    cursor: Name | None = Field(default=None, description="the column that grows whenever a row changes; mode incremental only")
+    partition: PartitionEntry | None = Field(default=None, description="how the table is cut into days; mode partitioned only")
+    deletes: Literal["ignore"] = Field(
+        default="ignore", description="how an incremental table treats rows that vanish from the source; so far they stay"
+    )
+    contract: Contract | None = Field(default=None, description="what a change of the table's schema may do; else the source's")
+    owner: str | None = Field(default=None, pattern=OWNER, description="who answers for the table; else the source's owner")
+    columns: dict[Name, ColumnEntry] = Field(default_factory=dict, description="columns with something special, by name")
+    expectations: tuple[ExpectationEntry, ...] = Field(default=(), description="the table's gates, judged before a load becomes visible")
+    max_quarantined: Limit = Field(
+        default=0.05,
+        description="how much of a load may step aside before the load is held: rows (a whole number), or a share (`0.05`, with a point)",
+    )
 
 
 class SourceEntry(_Strict):
     """One source database."""
 
-    source: str = Field(pattern=NAME)
-    url_env: str = Field(pattern=r"^[A-Z][A-Z0-9_]*$", description="the environment variable that holds the URL")
-    schema_: str = Field(alias="schema", default="public")
-    owner: str = Field(default="", pattern=OWNER)
-    contract: Contract = "evolve"
-    max_connections: int = Field(default=2, ge=1, le=32)
-    tables: tuple[TableEntry, ...] = Field(min_length=1)
-
-    @model_validator(mode="after")
-    def _names_tables_once(self) -> Self:
-        names = [table.name for table in self.tables]
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"named twice: {', '.join(twice)}")
-        return self
+    source: str = Field(pattern=SOURCE_NAME, description="its name; tables land in the schema `raw_<source>`")
+    url_env: str = Field(pattern=VARIABLE_NAME, description="the environment variable that holds its URL, read when a run needs it")
+    schema_: Name = Field(alias="schema", default="public", description="the schema whose tables are synced")
+    owner: str = Field(default="", pattern=OWNER, description="who answers for the data: an e-mail address or `team:name`")
+    contract: Contract = Field(
+        default="evolve",
+        description="`evolve`: lossless changes of the source are followed; `approve`, `freeze`: a change holds the table",
+    )
+    max_connections: StrictInt = Field(default=2, ge=1, le=32, description="connections, and so tables, that one run uses at once")
+    tables: tuple[TableEntry, ...] = Field(min_length=1, description="the tables that are synced, each one entry")
 
     def to_spec(self) -> SourceSpec:
         """Return the engine's word for it."""

@@ -5,7 +5,7 @@ Not here: columns that are missing or masked (``classes``), what the values beco
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import pyarrow as pa
@@ -34,6 +34,26 @@ def convert_arguments(rule: Rule, arguments: Mapping[str, Any], types: Sequence[
     if not problems and rule.bounds:
         problems += _range_problems(converted)
     return converted, problems
+
+
+def find_untyped_problems(rule: Rule, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (argument, problem) for the values that are wrong whatever the columns' types are."""
+    problems, bounds = [], dict[str, Any](min_value=None, max_value=None)
+    for name in rule.required + rule.optional:
+        try:
+            if name == "value_set" and name in arguments:
+                _items(arguments[name])
+            elif name in arguments and not (name in bounds and rule.bounds == "column"):
+                bounds[name] = _convert(rule, name, arguments[name], ())
+        except ValueError as problem:
+            problems.append((name, str(problem)))
+    if rule.bounds == "column":
+        given = [arguments.get(name) for name in ("min_value", "max_value")]
+        is_comparable = type(given[0]) is type(given[1]) and isinstance(given[0], int | float | date)
+        bounds |= {"min_value": given[0], "max_value": given[1] if is_comparable or given[0] is None else None}
+    if rule.bounds and not problems:
+        problems += [("min_value", problem) for problem in _range_problems(bounds)]
+    return problems
 
 
 def _convert(  # noqa: PLR0911 - one per argument

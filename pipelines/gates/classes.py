@@ -4,15 +4,15 @@ An expectation in the wrong class, a misspelt column or a wrongly typed bound is
 verdict on data. Light: it imports neither GX nor pandas. Not here: the table of expectations (``rules``).
 """
 
-import difflib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 
 from pipelines.errors import ConfigError
 from pipelines.gates.arguments import convert_arguments, pair_problem
 from pipelines.gates.bounds import is_accepted
-from pipelines.gates.rules import RULES, UNSUPPORTED, GateClass, Rule
+from pipelines.gates.declaration import declaration_problems, did_you_mean, masked_problem, missing_arguments, unknown_problem
+from pipelines.gates.rules import RULES, GateClass, Rule
 from pipelines.sync.spec import Expectation, TableSpec
 
 
@@ -58,15 +58,15 @@ def make_config_error(spec: TableSpec, problems: Sequence[str]) -> ConfigError:
 def _check(spec: TableSpec, expectation: Expectation, landed: Mapping[str, pa.DataType]) -> list[str]:
     rule = RULES.get(expectation.name)
     if rule is None:
-        return [_unknown_problem(expectation.name)]
-    problems = _declaration_problems(rule, expectation)
+        return [unknown_problem(expectation.name)]
+    problems = [problem.message for problem in declaration_problems(rule, expectation)]
     names = find_columns(rule, expectation)
     column_problems = [problem for name in names for problem in _column_problems(spec, rule, name, landed)]
     if len(set(names)) < len(names):
         column_problems.append("names a column twice")
     if len(names) < len(rule.columns) and all(argument in expectation.arguments for argument in rule.columns):
         column_problems.append(f"`{'`, `'.join(rule.columns)}` must name columns of the table")
-    if not column_problems and not _missing_arguments(rule, expectation):
+    if not column_problems and not missing_arguments(rule, expectation):
         problems += _value_problems(rule, expectation, [landed[name] for name in names])
     return problems + column_problems
 
@@ -77,46 +77,11 @@ def _value_problems(rule: Rule, expectation: Expectation, types: Sequence[pa.Dat
     return convert_arguments(rule, expectation.arguments, types)[1]
 
 
-def _unknown_problem(name: str) -> str:
-    if reason := UNSUPPORTED.get(name):
-        return f"cannot be a gate on landed data: {reason}"
-    return f"there is no such expectation{_did_you_mean(name, RULES)}"
-
-
-def _did_you_mean(word: str, words: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(words), n=1)
-    return f"; did you mean `{close[0]}`?" if close else ""
-
-
-def _declaration_problems(rule: Rule, expectation: Expectation) -> list[str]:
-    problems = []
-    if rule.gate_class == "load" and expectation.on_failure == "quarantine":
-        problems.append("it judges the whole load, so no single row can step aside: it may hold or warn")
-    mostly = expectation.mostly
-    if isinstance(mostly, bool) or not isinstance(mostly, int | float) or not 0 < mostly <= 1:
-        problems.append(f"`mostly` {mostly!r} is not a share above 0 and up to 1")
-    elif mostly < 1 and not rule.takes_mostly:
-        problems.append("it judges one number, so it takes no `mostly`")
-    for argument in expectation.arguments:
-        if argument == "mostly":
-            problems.append("`mostly` stands beside `on_failure`, not among the arguments")
-        elif argument not in rule.arguments:
-            problems.append(f"takes no argument `{argument}`{_did_you_mean(argument, rule.arguments)}")
-    return problems + [f"needs the argument `{argument}`" for argument in _missing_arguments(rule, expectation)]
-
-
-def _missing_arguments(rule: Rule, expectation: Expectation) -> list[str]:
-    return [argument for argument in rule.columns + rule.required if argument not in expectation.arguments]
-
-
 def _column_problems(spec: TableSpec, rule: Rule, name: str, landed: Mapping[str, pa.DataType]) -> Sequence[str]:
-    mask = spec.masks.get(name)
-    if mask == "drop":
-        return [f"column `{name}` is dropped by its mask, so it never lands"]
+    if masked := masked_problem(rule, name, {name: mask for name, mask in spec.masks.items() if mask == "drop" or name in landed}):
+        return masked
     if name not in landed:
-        return [f"there is no column `{name}`{_did_you_mean(name, landed)}"]
-    if mask == "hmac" and rule.reads_values:
-        return [f"column `{name}` lands as an hmac, so its values cannot be judged"]
+        return [f"there is no column `{name}`{did_you_mean(name, landed)}"]
     if not is_accepted(rule.accepts, landed[name]):
         return [f"column `{name}` is {landed[name]}, which it cannot judge"]
     return []

@@ -29,7 +29,7 @@ from pipelines.gates.judge import judge
 from pipelines.gates.load_measures import check_landed
 from pipelines.gates.rules import RULES, Rule
 from pipelines.sync.model import Verdict
-from pipelines.sync.protocols import LoadFinding, RowFinding
+from pipelines.sync.protocols import LandedLoad, LoadFinding, RowFinding
 from pipelines.sync.spec import Expectation, TableSpec
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ class GreatExpectationsGate:
         _refuse_problems(spec, rows.schema)
         return tuple(_check_column(spec, expectation, rows) for expectation in expectations)
 
-    def check_load(self, spec: TableSpec, files: Sequence[Path], total_rows: int) -> Sequence[LoadFinding]:
+    def check_load(self, spec: TableSpec, load: LandedLoad) -> Sequence[LoadFinding]:
         """Evaluate the load expectations over the landed ``files`` (in the chunks' order). See ``Gate.check_load``."""
         if not select_expectations(spec, "load"):
             return ()
-        return check_landed(spec, files, total_rows, scratch=self.scratch, memory_bytes=self.memory_bytes)
+        return check_landed(spec, load.files, load.rows, scratch=self.scratch, memory_bytes=self.memory_bytes)
 
-    def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> Sequence[Verdict]:
+    def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding] | None) -> Sequence[Verdict]:
         """Return one verdict an expectation of ``spec``. See ``judge.judge``."""
         return judge(spec, row_findings, load_findings)
 

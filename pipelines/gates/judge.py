@@ -14,13 +14,13 @@ from pipelines.sync.protocols import LoadFinding, RowFinding
 from pipelines.sync.spec import Expectation, TableSpec
 
 
-def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding]) -> tuple[Verdict, ...]:
+def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding] | None) -> tuple[Verdict, ...]:
     """Return one verdict per expectation of ``spec``, in the catalog's order.
 
     ``row_findings`` are those of every chunk; none at all means that the load had no rows, which passes. ValueError
     if a finding belongs to no expectation or a load expectation has none: a gate that nobody asked must not pass.
     """
-    findings: Sequence[RowFinding | LoadFinding] = (*row_findings, *load_findings)
+    findings: Sequence[RowFinding | LoadFinding] = (*row_findings, *(load_findings or ()))
     strangers = [finding.expectation.label for finding in findings if finding.expectation not in spec.expectations]
     if strangers:
         raise ValueError(f"Findings of `{spec.id}` for expectations that it does not have: {', '.join(strangers)}")
@@ -30,7 +30,7 @@ def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Se
         if find_class(expectation.name) == "row":
             mine = [finding for finding in row_findings if finding.expectation == expectation]
             verdicts.append(_judge_rows(spec, name, expectation, mine))
-        else:
+        elif load_findings is not None:
             finding = next((finding for finding in load_findings if finding.expectation == expectation), None)
             if finding is None:
                 raise ValueError(f"`{spec.id}`: {name} was not evaluated on the load")

@@ -5,6 +5,7 @@
     <landing>/<source>/<table>/<load_id>/plan.json
                                          chunk-000000.parquet
                                          chunk-000000.json      the manifest record, written last
+                                         aside-000000.parquet   its rows that stepped aside, once it was gated
                                          held.json              the load was held; it is not gone on with
 
 Each file is written under another name, flushed to disk and renamed, so it is whole or not there; a Parquet file without
@@ -16,23 +17,34 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import LandingCorrupt, PrerequisiteError
+from pipelines.errors import LandingCorrupt, LoadConflict, PrerequisiteError
 from pipelines.sync import codec
-from pipelines.sync.model import Bound, Chunk, LoadPlan, Part
+from pipelines.sync.model import Bound, Chunk, LoadPlan, Part, QuarantinedRow
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
 # DuckDB stores 122,880 rows together; 131,072 doubled its file and tripled its memory (measured on 5M rows).
 ROW_GROUP_ROWS = 122_880
+ASIDE_SCHEMA = pa.schema(
+    [
+        ("position", pa.int64()),
+        ("key", pa.string()),
+        ("column", pa.string()),
+        ("reason", pa.string()),
+        ("original", pa.string()),
+        ("day", pa.date32()),
+    ]
+)
 KEPT_LOADS = 3  # committed loads whose files stay, for a look at what was read
 
 
@@ -78,6 +90,14 @@ class LoadFolder:
         self.verify(chunk)
         return pq.read_table(self.path / chunk.file_name)
 
+    def write_aside(self, chunk: Chunk, rows: Sequence[QuarantinedRow]) -> Path:
+        """Write the rows of a chunk that stepped aside beside it; gating a load again writes the file anew."""
+        file = self.path / f"aside-{chunk.number:06d}.parquet"
+        table = pa.Table.from_pylist([asdict(row) for row in rows], ASIDE_SCHEMA)
+        with _explaining_full_disk(self.path):
+            pq.write_table(table, file, compression="zstd")
+        return file
+
     def verify(self, chunk: Chunk) -> None:
         """Compare a file with its manifest record."""
         file = self.path / chunk.file_name
@@ -91,21 +111,32 @@ class LoadFolder:
                 load_id=self.plan.load_id,
             )
 
-    def mark_held(self, reason: str) -> None:
-        """Keep the files for a person to look at; the next run reads anew."""
-        _write_whole(self.path / "held.json", json.dumps({"reason": reason}))
+    def mark_held(self, reason: str, held_at: datetime) -> None:
+        """Keep the files for a person to look at or to let in; the next run reads anew."""
+        _write_whole(self.path / "held.json", json.dumps({"reason": reason, "held_at": held_at.isoformat()}))
 
     def discard(self) -> None:
         """Delete the load's files: nothing in them is new."""
         shutil.rmtree(self.path, ignore_errors=True)
 
 
+@dataclass(frozen=True)
+class HeldLoad:
+    """A load that a gate kept out and whose files are still here."""
+
+    path: Path
+    plan: LoadPlan
+    rows: int
+    reason: str
+    held_at: datetime
+
+
 class Landing:
     """The landing folder of a project."""
 
-    def __init__(self, root: Path) -> None:
-        """Remember the folder; it is made when the first load lands."""
-        self.root = root
+    def __init__(self, root: Path, kept_loads: int = KEPT_LOADS) -> None:
+        """Remember the folder; it is made when the first load lands. Of each table the files of ``kept_loads`` ended loads stay."""
+        self.root, self._kept_loads = root, kept_loads
 
     def table_folder(self, spec: TableSpec) -> Path:
         """Return where the loads of a table are; names are percent-encoded, so that any identifier is a file name."""
@@ -142,11 +173,41 @@ class Landing:
 
     def mark_committed(self, folder: LoadFolder) -> None:
         """Note that the ledger has the load; only the newest loads, committed or held, keep their files."""
+        (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
         (folder.path / "committed").touch()
         for ending in ("committed", "held.json"):
             ended = [path for path in folder.path.parent.iterdir() if (path / ending).exists()]
-            for path in sorted(ended)[:-KEPT_LOADS]:
+            for path in sorted(ended)[: -self._kept_loads]:
                 shutil.rmtree(path, ignore_errors=True)
+
+    def held_loads(self) -> list[HeldLoad]:
+        """Return the held loads of every table, oldest first."""
+        marks = sorted(self.root.glob("*/*/*/held.json"), key=lambda mark: mark.parent.name)
+        return [_read_held(mark) for mark in marks]
+
+    @contextmanager
+    def open_held(self, held: HeldLoad) -> Iterator[LoadFolder]:
+        """Yield the folder of a held load, locked. Raises ``LoadConflict`` if somebody else has it, or it is gone."""
+        with _locked(held.path / "plan.json") as is_mine:
+            if not is_mine or not (held.path / "held.json").exists():
+                raise LoadConflict(
+                    "another run works on this load, or has ended it.",
+                    safe="Nothing was changed.",
+                    remedy="Look at `daybreak quarantine list` again.",
+                    table=held.plan.table,
+                    load_id=held.plan.load_id,
+                )
+            yield LoadFolder(held.path, held.plan, _manifest(held.path))
+
+    def purge_table(self, spec: TableSpec) -> int:
+        """Delete the files of every load of a table that no living process works on; return how many loads that were."""
+        gone = 0
+        for path in self._loads(spec):
+            with _locked(path / "plan.json") as is_mine:
+                if is_mine or not (path / "plan.json").exists():
+                    shutil.rmtree(path, ignore_errors=True)
+                    gone += 1
+        return gone
 
     def _loads(self, spec: TableSpec) -> list[Path]:
         folder = self.table_folder(spec)
@@ -168,6 +229,13 @@ def _manifest(path: Path) -> list[Chunk]:
             break
         chunks.append(chunk)
     return chunks
+
+
+def _read_held(mark: Path) -> HeldLoad:
+    told = json.loads(mark.read_bytes())
+    plan = codec.PLAN.validate_json((mark.parent / "plan.json").read_bytes())
+    rows = sum(codec.CHUNK.validate_json(record.read_bytes()).rows for record in mark.parent.glob("chunk-*.json"))
+    return HeldLoad(mark.parent, plan, rows, told["reason"], datetime.fromisoformat(told["held_at"]))
 
 
 def _repeating(rows: pa.Table) -> list[str] | bool:

@@ -130,7 +130,7 @@ class Batches:
 def translate(source: str, url: str, error: Exception) -> NoReturn:
     """Raise our error for the driver's. Its text is cut before the query, which may hold values of the data, and has no secret."""
     state = getattr(error, "sqlstate", None) or ""
-    text = _without_secret(str(error).split("Query was:")[0].strip(), url)
+    text = without_secret(str(error).split("Query was:")[0].strip(), url)
     cause = error if text in str(error) else None  # a traceback shows the cause's text too
     if state in _MOVED:
         raise SchemaMoved(text) from cause
@@ -151,7 +151,7 @@ def translate(source: str, url: str, error: Exception) -> NoReturn:
     ) from cause
 
 
-def _without_secret(text: str, url: str) -> str:
+def without_secret(text: str, url: str) -> str:
     """Return ``text`` without the URL's password: libpq repeats a URL that it cannot read."""
     user_info = url.partition("://")[2].rpartition("@")[0]
     for secret in (url, user_info.partition(":")[2], *re.findall(r"[?&]password=([^&]*)", url)):

@@ -151,6 +151,8 @@ def cast(text: str, column: PgColumn) -> str:
 
 def _window_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> list[str]:
     spec, window = request.spec, request.window
+    if window.keys:
+        return [_key_condition(request, columns)]
     if request.part == "stream":
         return _stream_conditions(request, columns)
     key_not_null = [f"{quote(name)} is not null" for name in spec.key if columns[name].is_nullable]
@@ -163,6 +165,14 @@ def _window_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> li
     if request.part == "null_cursor" or window.is_null:
         return [*key_not_null, is_unordered(column)]
     return [*key_not_null, *window_bounds(window, column)]
+
+
+def _key_condition(request: ReadRequest, columns: dict[str, PgColumn]) -> str:
+    key = request.spec.key
+    values = ", ".join(
+        f"({', '.join(cast(text, columns[name]) for text, name in zip(bound, key, strict=True))})" for bound in request.window.keys
+    )
+    return f"({', '.join(map(quote, key))}) in ({values})"
 
 
 def _stream_conditions(request: ReadRequest, columns: dict[str, PgColumn]) -> list[str]:

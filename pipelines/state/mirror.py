@@ -24,6 +24,10 @@ from pipelines.sync.model import DayDigest, LedgerEntry, Verdict, Watermark
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.shape import TableSchema
 
+_NOT_HELD: Mapping[str, Any] = {
+    **dict.fromkeys(("held_reason", "held_at", "held_load_id", "held_since", "held_morning")),
+    "held_mornings": 0,
+}
 KEPT_DAYS = 90  # attempts and verdicts older than this are forgotten
 
 
@@ -43,6 +47,8 @@ class TableStatus:
     held_reason: str | None = None
     held_at: datetime | None = None
     held_load_id: str | None = None
+    held_since: datetime | None = None  # of the first morning in a row on which it was held
+    held_mornings: int = 0
 
 
 class Attempt:
@@ -138,9 +144,6 @@ class Mirror:
             "committed_at": _iso(entry.committed_at) if entry else None,
             "data_as_of": _iso(entry.data_as_of) if entry else None,
             "checked_at": _iso(entry.data_as_of) if entry else None,
-            "held_reason": None,
-            "held_at": None,
-            "held_load_id": None,
         }
         return [self._upsert(t.tables, values)]
 
@@ -169,20 +172,25 @@ class Mirror:
         self.write(
             sa.update(t.tables)
             .where(t.tables.c.table_id == table_id)
-            .values(checked_at=_iso(observed_at), data_as_of=_iso(observed_at), held_reason=None, held_at=None, held_load_id=None)
+            .values(checked_at=_iso(observed_at), data_as_of=_iso(observed_at), **_NOT_HELD)
         )
 
-    def record_held(self, table_id: str, reason: str, load_id: str | None) -> None:
-        """Note that this morning's data did not get in, and why; the committed state stands."""
-        held = {"held_reason": reason, "held_at": _now(), "held_load_id": load_id}
-        self.write(
-            self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held})
-            if not self._knows(table_id)
-            else sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held)
+    def record_held(self, table_id: str, reason: str, load_id: str | None, morning: date) -> None:
+        """Note that the data of a morning did not get in, and why; the committed state stands."""
+        known = self.read(
+            sa.select(t.tables.c.held_since, t.tables.c.held_mornings, t.tables.c.held_morning).where(t.tables.c.table_id == table_id)
         )
+        since, mornings, last = known[0] if known and known[0].held_since else (_now(), 0, None)
+        held = {"held_reason": reason, "held_at": _now(), "held_load_id": load_id, "held_since": since}
+        held |= {"held_mornings": mornings + (last != morning.isoformat()), "held_morning": morning.isoformat()}
+        if known:
+            self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held))
+        else:
+            self.write(self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}))
 
-    def _knows(self, table_id: str) -> bool:
-        return bool(self.read(sa.select(t.tables.c.table_id).where(t.tables.c.table_id == table_id)))
+    def record_released(self, table_id: str, load_id: str) -> None:
+        """Note that a person let a held load in; the table is held no longer, if it was that load that was waiting."""
+        self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id, t.tables.c.held_load_id == load_id).values(**_NOT_HELD))
 
     def record_verdicts(self, verdicts: Sequence[Verdict], batch: str) -> None:
         """Keep what checks said of a load or a build."""
@@ -306,6 +314,8 @@ def _status(row: sa.Row[Any]) -> TableStatus:
         held_reason=row.held_reason,
         held_at=_instant(row.held_at),
         held_load_id=row.held_load_id,
+        held_since=_instant(row.held_since),
+        held_mornings=row.held_mornings or 0,
     )
 
 

@@ -27,6 +27,9 @@ tables = sa.Table(
     sa.Column("held_reason", sa.Text),
     sa.Column("held_at", sa.String),
     sa.Column("held_load_id", sa.String),
+    sa.Column("held_since", sa.String),
+    sa.Column("held_mornings", sa.Integer),
+    sa.Column("held_morning", sa.String),  # the project's day on which it was held last
 )
 
 days = sa.Table(

@@ -14,14 +14,15 @@ from pipelines.errors import LoadConflict, SchemaRefused, SourceUnavailable
 from pipelines.state.mirror import Attempt
 from pipelines.sync import codec, horizon, plan
 from pipelines.sync.context import Engine
-from pipelines.sync.gating import gate_load
-from pipelines.sync.load import changed_days, commit_load, digest_load
+from pipelines.sync.gating import GateRequest, gate_load
+from pipelines.sync.load import ReadyLoad, changed_days, commit_load, digest_load
 from pipelines.sync.model import LoadPlan, Observation, TableResult, Window
 from pipelines.sync.plan import DayRange
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
 from pipelines.sync.schema import check_names, plan_changes
 from pipelines.sync.shape import SchemaChange, TableSchema
+from pipelines.sync.sizes import sizes_of
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
@@ -59,7 +60,8 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
     except SchemaRefused as error:
         return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
     windows = list(_windows(engine, spec, schema, observation, days, changes))
-    result = _summarise(spec, [_sync_window(engine, spec, _plan(engine, spec, schema, observation, window), attempt) for window in windows])
+    plans = (plan_load(engine, spec, schema, observation, window) for window in windows)  # each on what the one before committed
+    result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
     if result.outcome == "held":
         return _hold(engine, spec, schema, result)
     _note_schema(engine, spec, schema)
@@ -67,7 +69,7 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         # A load that was gone on with is as of its own plan, not of now.
         engine.mirror.record_checked(spec.id, min([observation.observed_at, *(entry.data_as_of for entry in result.loads)]))
         if spec.mode == "incremental" and any(entry.data_as_of < observation.observed_at for entry in result.loads):
-            return _summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
+            return summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
     return result
 
 
@@ -90,14 +92,14 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         attempt.note("gate", folder.rows)
         engine.progress(spec, "gate", folder.rows)
         with step("gate"):
-            gated = gate_load(spec, folder, engine.gate, engine.time_zone)
+            gated = gate_load(GateRequest(spec, folder, engine.gate, engine.time_zone, *sizes_of(engine, spec, folder.plan, changed)))
         engine.mirror.record_verdicts(gated.verdicts, folder.plan.load_id)
         if gated.held_reason:
-            folder.mark_held(gated.held_reason)
+            folder.mark_held(gated.held_reason, engine.clock())
             return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason, note=folder.plan.load_id)
         attempt.note("load", folder.rows)
         engine.progress(spec, "load", folder.rows)
-        entry = commit_load(engine, spec, folder, gated, (changed, same))
+        entry = commit_load(engine, spec, ReadyLoad(folder, gated, changed, same))
         return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=_why_reread(spec, folder.plan))
 
 
@@ -128,7 +130,8 @@ def _missing_days(engine: Engine, spec: TableSpec, is_reread: bool) -> list[date
     return plan.missing_days(spec, committed, source, engine.today())[: engine.max_windows]
 
 
-def _plan(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:
+def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:
+    """Decide a load: what it is about, and on which committed state it stands."""
     status = engine.mirror.status(spec.id)
     known = engine.mirror.schema(spec.id)
     return LoadPlan(
@@ -145,7 +148,8 @@ def _plan(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Obs
     )
 
 
-def _summarise(spec: TableSpec, results: list[TableResult]) -> TableResult:
+def summarise(spec: TableSpec, results: Sequence[TableResult]) -> TableResult:
+    """Return what several loads of a table came to."""
     held = [result for result in results if result.outcome == "held"]
     loads = [entry for result in results for entry in result.loads]
     return TableResult(
@@ -164,7 +168,7 @@ def _hold(engine: Engine, spec: TableSpec, schema: TableSchema, result: TableRes
     if engine.mirror.status(spec.id).load_id is None:
         engine.warehouse.ensure_table(spec, schema, "held")
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
-    engine.mirror.record_held(spec.id, result.held_reason or "held", result.note or None)
+    engine.mirror.record_held(spec.id, result.held_reason or "held", result.note or None, engine.today())
     return result
 
 

@@ -11,67 +11,100 @@ from typing import Any
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
-from pipelines.sync.model import NULL_KEY, Chunk, QuarantinedRow, StagedFile, Verdict
-from pipelines.sync.protocols import UNFIT_COLUMN, Gate, RowFinding
+from pipelines.sync.model import NULL_KEY, Chunk, StagedFile, Verdict
+from pipelines.sync.protocols import UNFIT_COLUMN, Gate, LandedLoad, LoadSize, RowFinding
 from pipelines.sync.spec import TableSpec
 
 # Below this many rows a share says little: three bad rows of twenty are a bad day, not a broken source.
 ALWAYS_TOLERATED = 10
+KEY_IS_UNIQUE = "key_is_unique"
+
+
+@dataclass(frozen=True)
+class GateRequest:
+    """What is judged, and by what. ``sizes`` and ``past`` are those of ``LandedLoad``.
+
+    ``is_released``: a person lets the load in as it is, so every row that must step aside does, however many.
+    """
+
+    spec: TableSpec
+    folder: LoadFolder
+    gate: Gate
+    time_zone: str
+    sizes: Sequence[LoadSize] = ()
+    past: Sequence[LoadSize] = ()
+    is_released: bool = False
 
 
 @dataclass
 class GatedLoad:
-    """What the gate made of a load. ``held_reason`` is None if it may become visible."""
+    """What the gate made of a load. ``held_reason`` is None if it may become visible.
+
+    The rows that stepped aside are in files beside the chunks, so that no number of them needs memory.
+    """
 
     files: list[StagedFile] = field(default_factory=list)
-    quarantined: list[QuarantinedRow] = field(default_factory=list)
+    aside: int = 0
     verdicts: tuple[Verdict, ...] = ()
     held_reason: str | None = None
 
 
-def gate_load(spec: TableSpec, folder: LoadFolder, gate: Gate, time_zone: str) -> GatedLoad:
+def gate_load(request: GateRequest) -> GatedLoad:
     """Judge every chunk, then the load. Raises ``ConfigError`` for an expectation that cannot be evaluated."""
+    spec, folder = request.spec, request.folder
     gated, findings = GatedLoad(), list[RowFinding]()
-    budget = max(ALWAYS_TOLERATED, int(spec.max_quarantined * folder.rows))
+    # Rows that are read again one by one are mostly bad, or they would not be: a share of them says nothing.
+    is_whole = not folder.plan.window.keys
+    budget = most_aside(spec, folder.rows) if is_whole and not request.is_released else folder.rows
     for chunk in folder.chunks:
-        findings += _gate_chunk(spec, folder, chunk, gate, time_zone, gated, budget)
+        findings += _gate_chunk(request, chunk, gated, budget)
     own = _own_verdicts(spec, folder, gated, budget)
-    load_findings = gate.check_load(spec, folder.files, folder.rows)
-    gated.verdicts = (*own, *gate.judge(spec, findings, load_findings))
+    landed = LandedLoad(folder.files, folder.rows, request.sizes, request.past)
+    load_findings = request.gate.check_load(spec, landed) if is_whole else None
+    gated.verdicts = (*own, *request.gate.judge(spec, findings, load_findings))
     failed = [verdict for verdict in gated.verdicts if verdict.on_failure == "hold" and not verdict.passed]
-    if failed:
-        gated.held_reason = f"gate {'; '.join(map(_tell, failed))}"
+    # No person can let a repeated key in: the table would have one of its rows, and nobody could say which.
+    stopping = [verdict for verdict in failed if verdict.check == KEY_IS_UNIQUE] if request.is_released else failed
+    if stopping:
+        gated.held_reason = f"gate {'; '.join(map(_tell, stopping))}"
     return gated
+
+
+def most_aside(spec: TableSpec, rows: int) -> int:
+    """Return how many of a load's rows may step aside: the table's count, or its share of the rows but never less than a few."""
+    if isinstance(spec.max_quarantined, int):
+        return spec.max_quarantined
+    return max(ALWAYS_TOLERATED, int(spec.max_quarantined * rows))
 
 
 def _tell(verdict: Verdict) -> str:
     return f"{verdict.check} ({', '.join(f'{name} {value}' for name, value in verdict.numbers.items())})"
 
 
-def _gate_chunk(  # noqa: PLR0913, PLR0917 - one chunk's whole context
-    spec: TableSpec, folder: LoadFolder, chunk: Chunk, gate: Gate, time_zone: str, gated: GatedLoad, budget: int
-) -> Sequence[RowFinding]:
+def _gate_chunk(request: GateRequest, chunk: Chunk, gated: GatedLoad, budget: int) -> Sequence[RowFinding]:
+    spec, folder = request.spec, request.folder
     rows = folder.read_chunk(chunk)
-    reasons = dict.fromkeys(unfit_positions(rows), (UNFIT_COLUMN, "value does not fit any warehouse type"))
+    reasons: dict[int, tuple[str, str]] = dict.fromkeys(unfit_positions(rows), (UNFIT_COLUMN, "value does not fit any warehouse type"))
     if spec.key:
         reasons |= dict.fromkeys(null_key_positions(spec, rows), (spec.key[0], NULL_KEY))
-    findings = gate.check_rows(spec, rows)
+    findings = request.gate.check_rows(spec, rows)
     for finding in findings:
         if finding.expectation.on_failure == "quarantine":
             column = str(finding.expectation.arguments.get("column", ""))
             reasons |= {position: (column, finding.expectation.label) for position in finding.failing if position not in reasons}
-    gated.files.append(StagedFile(str(folder.path / chunk.file_name), chunk.rows, tuple(sorted(reasons))))
-    if reasons and len(gated.quarantined) + len(reasons) <= budget:
-        gated.quarantined += quarantined_rows(spec, rows, reasons, time_zone)
+    gated.aside += len(reasons)
+    path = None
+    if reasons and gated.aside <= budget:
+        path = str(folder.write_aside(chunk, quarantined_rows(spec, rows, reasons, request.time_zone)))
+    gated.files.append(StagedFile(str(folder.path / chunk.file_name), chunk.rows, path, len(reasons)))
     return findings
 
 
 def _own_verdicts(spec: TableSpec, folder: LoadFolder, gated: GatedLoad, budget: int) -> list[Verdict]:
-    aside = sum(len(file.excluded) for file in gated.files)
-    numbers: dict[str, Any] = {"quarantined": aside, "rows": folder.rows, "at most": budget}
-    verdicts = [Verdict(spec.id, "max_quarantined", aside <= budget, "hold", numbers)]
+    numbers: dict[str, Any] = {"quarantined": gated.aside, "rows": folder.rows, "at most": budget}
+    verdicts = [Verdict(spec.id, "max_quarantined", gated.aside <= budget, "hold", numbers)]
     if spec.key and folder.plan.is_stream:
         count, examples = scan.repeated_keys(folder.files, spec.key)
         numbers = {"repeated keys": count, **({"for example": ", ".join(examples)} if examples else {})}
-        verdicts.append(Verdict(spec.id, "key_is_unique", count == 0, "hold", numbers))
+        verdicts.append(Verdict(spec.id, KEY_IS_UNIQUE, count == 0, "hold", numbers))
     return verdicts

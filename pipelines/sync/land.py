@@ -73,17 +73,18 @@ def quarantined_rows(spec: TableSpec, rows: pa.Table, reasons: Mapping[int, tupl
     positions = sorted(reasons)
     columns = {name: _values(rows.column(name).take(pa.array(positions, pa.int64()))) for name in rows.column_names}
     taken = [{name: values[n] for name, values in columns.items()} for n in range(len(positions))]
-    return [_quarantined(spec, row, *reasons[position], time_zone) for position, row in zip(positions, taken, strict=True)]
+    return [_quarantined(spec, row, position, reasons[position], time_zone) for position, row in zip(positions, taken, strict=True)]
 
 
-def _quarantined(spec: TableSpec, row: dict[str, Any], column: str, reason: str, time_zone: str) -> QuarantinedRow:
+def _quarantined(spec: TableSpec, row: dict[str, Any], position: int, why: tuple[str, str], time_zone: str) -> QuarantinedRow:
+    column, reason = why
     unfit = json.loads(row.pop(UNFIT_COLUMN) or "{}")
     texts = {name: as_text(value) for name, value in row.items()} | unfit
     if column == UNFIT_COLUMN:
         column = ", ".join(unfit)
     key = json.dumps([texts[name] for name in spec.key], ensure_ascii=False) if spec.key else None
     day = _day(row.get(spec.partition.column), time_zone) if spec.partition else None
-    return QuarantinedRow(key, column, reason, json.dumps(texts, ensure_ascii=False), day)
+    return QuarantinedRow(position, key, column, reason, json.dumps(texts, ensure_ascii=False), day)
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:

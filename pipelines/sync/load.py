@@ -1,7 +1,7 @@
 """Load and commit: what of a landed load is new at all, and the hand-over to the warehouse's one transaction."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
@@ -65,13 +65,24 @@ def _is_shaped_like(known: TableSchema | None, planned: LoadPlan) -> bool:
     return known is not None and known.shape == planned.schema.shape
 
 
-def commit_load(
-    engine: Engine, spec: TableSpec, folder: LoadFolder, gated: GatedLoad, days: tuple[tuple[DayDigest, ...], tuple[DayDigest, ...]]
-) -> LedgerEntry:
+@dataclass(frozen=True)
+class ReadyLoad:
+    """A gated load, and what is known of its content. ``same`` are days that were read again and stand unchanged."""
+
+    folder: LoadFolder
+    gated: GatedLoad
+    changed: tuple[DayDigest, ...] = ()
+    same: tuple[DayDigest, ...] = ()
+    released_by: str | None = None
+    forgotten_by: str | None = None
+
+
+def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntry:
     """Claim the table, commit the load, and copy the outcome to the mirror. Raises ``LoadConflict`` if another run was faster."""
+    folder = ready.folder
     with step("claim"):
         token = engine.warehouse.claim(spec)
-    staged = _stage(engine, spec, folder, gated, days, token)
+    staged = _stage(engine, spec, ready, token)
     with step("commit"):
         try:
             entry = engine.warehouse.commit(staged)
@@ -87,15 +98,8 @@ def commit_load(
     return entry
 
 
-def _stage(  # noqa: PLR0913, PLR0917 - everything a load is made of
-    engine: Engine,
-    spec: TableSpec,
-    folder: LoadFolder,
-    gated: GatedLoad,
-    days: tuple[tuple[DayDigest, ...], tuple[DayDigest, ...]],
-    token: int,
-) -> StagedLoad:
-    planned, (changed, same) = folder.plan, days
+def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> StagedLoad:
+    folder, gated, planned = ready.folder, ready.gated, ready.folder.plan
     return StagedLoad(
         plan=planned,
         spec=spec,
@@ -104,19 +108,24 @@ def _stage(  # noqa: PLR0913, PLR0917 - everything a load is made of
         files=tuple(gated.files),
         chunks=tuple(folder.chunks),
         rows_read=folder.rows,
-        quarantined=tuple(gated.quarantined),
-        watermark=_next_watermark(engine, spec, folder, changed),
-        days=changed if spec.partition else (),
-        skipped_days=same if spec.partition else (),
+        watermark=_next_watermark(engine, spec, folder, ready.changed),
+        days=ready.changed if spec.partition else (),
+        skipped_days=ready.same if spec.partition else (),
         time_zone=engine.time_zone,
         token=token,
         # Only a moving cursor can put one row into two chunks; a key's order has each row once.
-        may_repeat_keys=spec.mode == "incremental" and len(folder.chunks) > 1,
+        may_repeat_keys=spec.mode == "incremental" and len(folder.chunks) > 1 and not planned.window.keys,
+        # A row that was asked for and is gone: where deletes are not followed, its last version stays.
+        removes_missing=bool(ready.forgotten_by) or spec.mode != "incremental",
+        released_by=ready.released_by,
+        forgotten_by=ready.forgotten_by,
     )
 
 
 def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed: tuple[DayDigest, ...]) -> Watermark:
     planned = folder.plan
+    if planned.window.keys:  # the table is as far as it was; only these rows are newer
+        return replace(engine.mirror.status(spec.id).watermark or Watermark(), load_id=planned.load_id)
     watermark = Watermark(
         load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint, content_fingerprint=codec.content_fingerprint(spec)
     )

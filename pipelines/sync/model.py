@@ -40,6 +40,7 @@ class Window:
     """The rows one load is about. ``lower`` is inclusive; ``upper`` is inclusive for a cursor and exclusive for days.
 
     ``days`` are the days of a partitioned table; empty otherwise. ``is_null`` is the window of NULL partition values.
+    ``keys`` are the rows that are read again one by one, each key in the source's own text; then nothing else bounds the window.
     """
 
     column: str | None = None
@@ -47,6 +48,7 @@ class Window:
     upper: str | None = None
     days: tuple[date, ...] = ()
     is_null: bool = False
+    keys: tuple[Bound, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,9 @@ class LoadPlan:
 
 @dataclass(frozen=True)
 class QuarantinedRow:
-    """A row that stepped aside, with its original text."""
+    """A row that stepped aside, with its original text. ``position`` is its 0-based place in the landed file."""
 
+    position: int
     key: str | None  # JSON of the key's values, None for a table without a key
     column: str
     reason: str
@@ -115,13 +118,48 @@ class QuarantinedRow:
     day: date | None = None
 
 
+QuarantineState = Literal["open", "fixed", "replayed"]
+
+
+@dataclass(frozen=True)
+class QuarantineEntry:
+    """A row in quarantine, as the warehouse keeps it. ``stale_load_id``: the load whose older version of it stands in the table."""
+
+    table: str  # id
+    key: str | None
+    column: str
+    reason: str
+    original: str
+    day: date | None
+    load_id: str
+    state: QuarantineState
+    quarantined_at: datetime
+    closed_at: datetime | None
+    stale_load_id: str | None
+
+
+@dataclass(frozen=True)
+class QuarantineCount:
+    """How many rows of a table stand in quarantine for one reason, and since when."""
+
+    table: str  # id
+    column: str
+    reason: str
+    open: int
+    stale: int
+    replayed: int
+    fixed: int
+    oldest_open_at: datetime | None
+
+
 @dataclass(frozen=True)
 class StagedFile:
-    """A landed file and the row positions (0-based) that are not to be loaded."""
+    """A landed file, and the file with those of its rows that stepped aside, if there are any (columns: ``QuarantinedRow``)."""
 
     path: str
     rows: int
-    excluded: tuple[int, ...] = ()
+    aside_path: str | None = None
+    aside_rows: int = 0
 
 
 @dataclass(frozen=True)
@@ -160,14 +198,20 @@ class StagedLoad:
     files: tuple[StagedFile, ...]
     chunks: tuple[Chunk, ...]
     rows_read: int
-    quarantined: tuple[QuarantinedRow, ...]
     watermark: Watermark
     days: tuple[DayDigest, ...]
     skipped_days: tuple[DayDigest, ...]  # read again and found unchanged: their rows are not touched
     time_zone: str  # whose midnights cut the days
     token: int
     may_repeat_keys: bool  # a row can stand in two chunks, its later version wins
+    removes_missing: bool = False  # rows of `window.keys` that did not land are deleted
     released_by: str | None = None
+    forgotten_by: str | None = None  # who had the rows of `window.keys` forgotten
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that stepped aside."""
+        return sum(file.aside_rows for file in self.files)
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Protocol
 
 import pyarrow as pa
 
-from pipelines.sync.model import Bound, LedgerEntry, Observation, Part, StagedLoad, Verdict, Watermark, Window
+from pipelines.sync.model import (
+    Bound,
+    LedgerEntry,
+    Observation,
+    Part,
+    QuarantineCount,
+    QuarantineEntry,
+    QuarantineState,
+    StagedLoad,
+    Verdict,
+    Watermark,
+    Window,
+)
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import Expectation, TableSpec
 
@@ -117,6 +129,20 @@ class Warehouse(Protocol):
 
     def find_load(self, load_id: str) -> LedgerEntry | None:
         """Ask the ledger whether a load committed."""
+
+    def count_quarantine(self, tables: Sequence[str]) -> Sequence[QuarantineCount]:
+        """Return what stands in quarantine, by table and reason; nothing for a table without an entry."""
+
+    def read_quarantine(
+        self, spec: TableSpec, state: QuarantineState | None, key: str | None, limit: int | None
+    ) -> Sequence[QuarantineEntry]:
+        """Return the table's entries, oldest first: of one state (all: None) and one key (JSON; all: None), at most ``limit``."""
+
+    def erase_traces(self) -> None:
+        """Make deleted rows unreadable, as far as the store can: nothing that was deleted or replaced MUST be left in its files."""
+
+    def drop_closed(self, before: datetime) -> int:
+        """Delete quarantine entries that were closed before an instant; return how many."""
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
         return False
     old, new = unfinished.window, planned.window
     is_same_start = (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null)
-    is_same_window = old == new or (not old.days and not new.days and is_same_start)
+    is_one_by_one = bool(old.keys or new.keys)
+    is_same_window = old == new or (not old.days and not new.days and not is_one_by_one and is_same_start)
     return is_same_window and (unfinished.spec_fingerprint, unfinished.base_load_id, unfinished.schema.shape) == (
         planned.spec_fingerprint,
         planned.base_load_id,
@@ -87,6 +88,8 @@ def _parts(spec: TableSpec, planned: LoadPlan) -> tuple[Part, ...]:
     """Return what is read: the window, then rows that have no place in it, then rows without a whole key."""
     if planned.is_stream:
         return ("stream",)
+    if planned.window.keys:
+        return ("window",)
     parts: list[Part] = ["window"]
     if spec.cursor:
         parts.append("null_cursor")

@@ -52,7 +52,7 @@ class TableSpec:
     expectations: tuple[Expectation, ...] = ()
     contract: Contract = "evolve"
     owner: str = ""
-    max_quarantined: float = 0.05  # share of a load's rows; above it the load is held
+    max_quarantined: int | float = 0.05  # rows (int), or a share of the load's (float); above it the load is held
 
     @property
     def id(self) -> str:

@@ -9,15 +9,17 @@ from pathlib import Path
 import duckdb
 
 from pipelines.sync import codec
-from pipelines.sync.model import LedgerEntry, StagedLoad
+from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
-from pipelines.warehouses.duckdb_access import open_file
+from pipelines.warehouses.duckdb_access import open_file, rewrite_file, take_turn
 from pipelines.warehouses.duckdb_commit import Commit
+from pipelines.warehouses.duckdb_entries import count_entries
+from pipelines.warehouses.duckdb_entries import read_entries as read_quarantine
 from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schemas, read_watermarks
 
 STATE_DDL = (Path(__file__).parent / "duckdb_state.sql").read_text(encoding="utf-8")
@@ -82,6 +84,29 @@ class DuckDBWarehouse:
             found = read_entries(connection, None, load_id)
             return found[0] if found else None
 
+    def count_quarantine(self, tables: Sequence[str]) -> Sequence[QuarantineCount]:
+        """Return what stands in quarantine, by table, column and reason."""
+        with self._open("read the quarantine") as connection:
+            return count_entries(connection, tables)
+
+    def read_quarantine(
+        self, spec: TableSpec, state: QuarantineState | None, key: str | None, limit: int | None
+    ) -> Sequence[QuarantineEntry]:
+        """Return the table's entries of one state and one key, or all."""
+        with self._open("read the quarantine") as connection:
+            return read_quarantine(connection, spec, state, key, limit)
+
+    def drop_closed(self, before: datetime) -> int:
+        """Delete the quarantine entries that were closed before an instant."""
+        with self._open("drop closed quarantine entries") as connection:
+            gone = connection.execute("delete from daybreak.quarantine where closed_at < $before returning 1", {"before": before})
+            return len(gone.fetchall())
+
+    def erase_traces(self) -> None:
+        """Write the file anew: DuckDB keeps deleted rows in its free blocks until something else needs the room."""
+        with take_turn(self.file, "erase deleted rows", self._lock_wait_seconds):
+            rewrite_file(self.file, self._lock_wait_seconds)
+
     def _claim(self, connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> int:
         found = connection.execute(
             "update daybreak.watermarks set token = token + 1 where source_name = $source and table_name = $table returning token",
@@ -100,7 +125,7 @@ class DuckDBWarehouse:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open_file(self.file, purpose, self._lock_wait_seconds) as connection:
             if not connection.execute(
-                "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'deliveries'"
+                "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'forgotten'"
             ).fetchone():
                 connection.execute("begin")
                 connection.execute(STATE_DDL)

@@ -1,5 +1,6 @@
 """Opens a DuckDB file when its turn comes: first this project's queue, then DuckDB's own lock, which strangers may hold."""
 
+import os
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -41,3 +42,25 @@ def _connect(file: Path, deadline: float, read_only: bool) -> duckdb.DuckDBPyCon
             if not is_locked(error) or time.monotonic() > deadline:
                 raise
             time.sleep(POLL_SECONDS)
+
+
+def rewrite_file(file: Path, wait_seconds: float) -> None:
+    """Replace a file by a copy of what is in it, made beside it and renamed; the caller has the turn."""
+    fresh = file.with_name(f"{file.name}.rewriting")
+    leftovers = (fresh, fresh.with_name(f"{fresh.name}.wal"))
+    for leftover in leftovers:
+        leftover.unlink(missing_ok=True)
+    try:
+        with open_file(file, "rewrite the file", wait_seconds) as connection:
+            connection.execute(f"attach '{str(fresh).replace(chr(39), chr(39) * 2)}' as fresh")
+            ((name,),) = connection.execute("select current_database()").fetchall()
+            connection.execute(f'copy from database "{name.replace(chr(34), chr(34) * 2)}" to fresh')
+            connection.execute("checkpoint fresh")
+            connection.execute("detach fresh")
+            connection.execute("checkpoint")  # so that nothing is left in a write-ahead log that would be replayed into the new file
+        with fresh.open("rb") as written:
+            os.fsync(written.fileno())
+        fresh.replace(file)
+    finally:
+        for leftover in leftovers:
+            leftover.unlink(missing_ok=True)

@@ -14,7 +14,7 @@ from pipelines.sync.model import Counts, LedgerEntry, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
-from pipelines.warehouses.duckdb_quarantine import replace_quarantine
+from pipelines.warehouses.duckdb_quarantine import forget_quarantine, redact_quarantine, replace_quarantine, stage_aside
 from pipelines.warehouses.duckdb_shape import fit_table
 
 
@@ -24,7 +24,7 @@ class Commit:
     def __init__(self, connection: duckdb.DuckDBPyConnection, load: StagedLoad) -> None:
         """Keep the connection and the load."""
         self._connection, self._load, self._now = connection, load, datetime.now(UTC)
-        self._is_reread = False
+        self._is_reread = self._is_remade = False
         self._names = {"source": load.spec.source, "table": load.spec.name}
 
     def run(self) -> LedgerEntry:
@@ -36,6 +36,10 @@ class Commit:
             counts = self._move_rows()
         with step("load.quarantine"):
             replace_quarantine(self._execute, self._load, self._now)
+            if self._is_remade:
+                redact_quarantine(self._execute, self._load)
+            if self._load.forgotten_by:
+                forget_quarantine(self._execute, self._load, self._now)
         with step("commit.ledger"):
             entry = self._record(counts)
             self._record_days()
@@ -55,7 +59,8 @@ class Commit:
         )
         before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
         self._is_reread = is_reread(load.spec, before, load.changes)
-        fit_table(self._execute, load, is_remade=is_reread(load.spec, before, ()))
+        self._is_remade = is_reread(load.spec, before, ())
+        fit_table(self._execute, load, is_remade=self._is_remade)
         known = self._execute(
             "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",
             **self._names,
@@ -72,16 +77,13 @@ class Commit:
             )
 
     def _stage(self) -> None:
-        """Make ``landed`` (all rows), ``excluded``, ``skipped``, ``changed`` and ``staged`` (the rows to load)."""
+        """Make ``landed`` (all rows), ``aside`` and ``excluded``, ``asked``, ``skipped``, ``changed`` and ``staged`` (the rows to load)."""
         load = self._load
         self._drop_staging()
         empty = ", ".join(f"null::{sql.duckdb_type(column.arrow_type)} as {quote(column.name)}" for column in load.columns)
         nothing = f"select {empty}, null::varchar as _daybreak_file, null::bigint as file_row_number where false"
         self._execute(f"create temp view landed as {sql.landed_view(load) if load.files else nothing}")
-        self._execute("create temp table excluded (_daybreak_file varchar, file_row_number bigint)")
-        for file in load.files:
-            if file.excluded:
-                self._execute("insert into excluded select $path, unnest($rows)", path=file.path, rows=list(file.excluded))
+        stage_aside(self._execute, load)
         self._make_days("skipped", [day.day for day in load.skipped_days])
         self._make_days("changed", [day.day for day in load.days])
         # Straight from the files where each row is looked at once; a table where MERGE and the counts look again.
@@ -97,7 +99,7 @@ class Commit:
         for name in ("staged", "landed"):
             kinds = self._execute("select 'view' from duckdb_views() where view_name = $name and temporary", name=name)
             self._execute(f"drop {'view' if kinds else 'table'} if exists temp.{name}")
-        for name in ("excluded", "skipped", "changed", "still_bad"):
+        for name in ("aside", "excluded", "asked", "skipped", "changed", "still_bad"):
             self._execute(f"drop table if exists temp.{name}")
 
     def _move_rows(self) -> Counts:
@@ -113,7 +115,7 @@ class Commit:
             inserted, updated = actions["INSERT"], actions["UPDATE"]
         else:
             inserted, updated = int(self._execute(sql.insert(load), **stamp)[0][0]), 0
-        quarantined = sum(len(file.excluded) for file in load.files)
+        quarantined = self._count("aside")
         skipped = self._skipped_rows()
         counts = Counts(
             read=load.rows_read,
@@ -131,7 +133,8 @@ class Commit:
     def _is_sound(self, counts: Counts, landed: int) -> bool:
         """Whether the counts agree with what landed; nothing but a row that was read twice may be superseded."""
         load = self._load
-        is_told = landed == load.rows_read and counts.quarantined == len(load.quarantined)
+        # Of a row that was read twice, a version that stepped aside may be superseded too.
+        is_told = landed == load.rows_read and (counts.quarantined == load.quarantined or load.may_repeat_keys)
         return is_told and counts.is_balanced and (load.may_repeat_keys or (counts.superseded == 0 and not self._has_repeated_keys()))
 
     def _has_repeated_keys(self) -> bool:
@@ -145,6 +148,9 @@ class Commit:
         load = self._load
         if not load.spec.partition or not before:
             return
+        if load.plan.window.keys:
+            self._void_touched_days()
+            return
         void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table and day is not null"
         if self._is_reread:
             self._execute(void, **self._names)
@@ -152,6 +158,19 @@ class Commit:
             day, on = sql.day_of(load, "target"), " and ".join(f"target.{name} = staged.{name}" for name in map(quote, load.spec.key))
             left = f"select {day} from {sql.raw_table(load.spec)} target join staged on {on}"
             self._execute(f"{void} and day in ({left} where {day} is distinct from {sql.day_of(load, 'staged')})", **self._names)
+
+    def _void_touched_days(self) -> None:
+        """Void the days whose rows are read again one by one; the load's id tells what is built on them."""
+        load = self._load
+        matches = sql.key_matches(load, "asked.key", "target")
+        stood = f"select {sql.day_of(load, 'target')} from {sql.raw_table(load.spec)} target semi join asked on {matches}"
+        self._execute(
+            "update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now "
+            f"where source_name = $source and table_name = $table and day in ({stood} union all select {sql.day_of(load)} from staged)",
+            **self._names,
+            load_id=load.plan.load_id,
+            now=self._now,
+        )
 
     def _skipped_rows(self) -> int:
         if not self._load.skipped_days:
@@ -178,6 +197,7 @@ class Commit:
             "lower": plan.window.lower,
             "upper": plan.window.upper,
             "days": [str(day) for day in plan.window.days],
+            **({"keys": len(plan.window.keys)} if plan.window.keys else {}),  # how many: a key may be what has to be forgotten
         }
         files = [{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]
         entry = LedgerEntry(

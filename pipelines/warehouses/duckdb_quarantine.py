@@ -1,36 +1,124 @@
 """Keeps the quarantine true, inside a load's transaction: what was read and is good is closed, what stepped aside is opened."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 from pipelines.landing.scan import quote
-from pipelines.sync.model import NULL_KEY, QuarantinedRow, StagedLoad
+from pipelines.sync.model import NULL_KEY, StagedLoad
 from pipelines.warehouses import duckdb_sql as sql
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
-_INSERT = "insert into daybreak.quarantine values ($source, $table, $key, $column, $reason, $original, $day, $load_id, 'open', $now, null)"
+MASKED = "(masked)"
+_MINE = "source_name = $source and table_name = $table"
+
+
+def stage_aside(run: Run, load: StagedLoad) -> None:
+    """Make ``excluded`` (the landed rows that stepped aside), ``aside`` (those that go to quarantine) and ``asked`` (the window's keys)."""
+    texts = "key varchar, column_name varchar, reason varchar, original varchar, day date"
+    run(f"create temp table excluded (_daybreak_file varchar, file_row_number bigint, {texts})")
+    for file in load.files:
+        if file.aside_path:
+            columns = 'position, key, "column", reason, original, day'
+            run(f"insert into excluded select $path, {columns} from read_parquet($aside)", path=file.path, aside=file.aside_path)
+    run(f"create temp table aside as select * from excluded{_latest(load) if load.quarantined and load.may_repeat_keys else ''}")
+    run("create temp table asked (key varchar)")
+    if load.plan.window.keys:
+        keys = [json.dumps(key, ensure_ascii=False) for key in load.plan.window.keys]
+        run("insert into asked select unnest($keys)", keys=keys)
+
+
+def _latest(load: StagedLoad) -> str:
+    """Return the conditions of a row's last version: a row that was mended, or broken again, while it was read stands in two chunks."""
+    on = " and ".join(f"mended.{quote(name)} = bad.{quote(name)}" for name in load.spec.key)
+    mended = (
+        f"select bad._daybreak_file, bad.file_row_number from landed bad join (select * from landed anti join excluded "
+        f"using (_daybreak_file, file_row_number)) mended on {on} "
+        "where (mended._daybreak_file, mended.file_row_number) > (bad._daybreak_file, bad.file_row_number)"
+    )
+    return (
+        f" where (_daybreak_file, file_row_number) not in ({mended}) qualify key is null or reason = '{NULL_KEY}' "
+        "or row_number() over (partition by key order by _daybreak_file desc, file_row_number desc) = 1"
+    )
 
 
 def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     """Close the entries of rows that this load read, open what stepped aside, and leave alone what is as bad as before.
 
-    An entry that stands keeps its load and the time since which the row is bad.
+    An entry that stands keeps its load and the time since which the row is bad. One whose row is good now is `fixed`, or
+    `replayed` if the row was asked for; one whose row is gone is `fixed` too.
     """
     names = {"source": load.spec.source, "table": load.spec.name}
-    still_bad = _still_bad(run, load, names)
-    mine = "source_name = $source and table_name = $table and state = 'open' and coalesce(key, '') not in (select key from still_bad)"
+    _find_still_bad(run, names)
+    mine = f"{_MINE} and state = 'open' and coalesce(key, '') not in (select key from still_bad)"
+    good = f"key in ({_landed_open_keys(load)}) and key not in (select key from aside where key is not null)"
+    replayed = f"case when {good} then 'replayed' else 'fixed' end" if load.plan.window.keys else "'fixed'"
     for scope in _scopes(load):
-        run(f"update daybreak.quarantine set state = 'fixed', closed_at = $now where {mine} and {scope}", now=now, **names)
-    for row in load.quarantined:
-        if row.key is None or row.key not in still_bad:
-            _insert(run, load, row, now)
+        run(f"update daybreak.quarantine set state = {replayed}, closed_at = $now where {mine} and {scope}", now=now, **names)
+    columns = "key, column_name, reason, original, day"
+    run(
+        f"insert into daybreak.quarantine (source_name, table_name, {columns}, load_id, state, quarantined_at) "
+        f"select $source, $table, {columns}, $load_id, 'open', $now from aside "
+        f"where key is null or reason = '{NULL_KEY}' or key not in (select key from still_bad)",
+        **names,
+        load_id=load.plan.load_id,
+        now=now,
+    )
+    if load.quarantined and load.spec.key:
+        _mark_stale(run, load, names)
+
+
+def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
+    """Note, for each row that stepped aside, the load whose older version of it stands in the table."""
+    on = " and ".join(f"target.{quote(name)} = landed.{quote(name)}" for name in load.spec.key)
+    older = (
+        f"select aside.key, target._load_id as stale_load_id from aside join landed using (_daybreak_file, file_row_number) "
+        f"join {sql.raw_table(load.spec)} target on {on}"
+    )
+    run(
+        f"update daybreak.quarantine set stale_load_id = older.stale_load_id from ({older}) older "
+        f"where {_MINE} and state = 'open' and quarantine.key = older.key",
+        **names,
+    )
+
+
+def redact_quarantine(run: Run, load: StagedLoad) -> None:
+    """Take values of masked columns out of every entry of the table: what was readable before the mask must not stay."""
+    for name in load.spec.masks:
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        run(
+            "update daybreak.quarantine set original = json_merge_patch(original, $patch) "
+            f"where {_MINE} and json_exists(original, $pointer) and load_id <> $load_id",
+            source=load.spec.source,
+            table=load.spec.name,
+            patch=json.dumps({name: MASKED}),
+            pointer=pointer,
+            load_id=load.plan.load_id,
+        )
+
+
+def forget_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
+    """Delete every entry of the asked keys, open or closed, and note that they were forgotten without naming them."""
+    names = {"source": load.spec.source, "table": load.spec.name}
+    gone = run(f"delete from daybreak.quarantine where {_MINE} and key in (select key from asked) returning 1", **names)
+    run(
+        "insert into daybreak.forgotten values ($source, $table, $keys, $load_id, $who, $entries, $now)",
+        **names,
+        keys=len(load.plan.window.keys),
+        load_id=load.plan.load_id,
+        who=load.forgotten_by,
+        entries=len(gone),
+        now=now,
+    )
 
 
 def _scopes(load: StagedLoad) -> list[str]:
     """Return the conditions of the entries whose rows this load has read, if they are still there."""
     spec = load.spec
+    if load.plan.window.keys:
+        return ["key in (select key from asked)"]
     if spec.mode == "snapshot":
         return ["true"]
     scopes = [f"key in ({_landed_open_keys(load)})"] if spec.key else []
@@ -42,43 +130,22 @@ def _scopes(load: StagedLoad) -> list[str]:
     return scopes
 
 
-def _still_bad(run: Run, load: StagedLoad, names: dict[str, str]) -> set[str]:
-    """Return the keys whose open entry says just what this load found again, and keep them in the table ``still_bad``.
+def _find_still_bad(run: Run, names: dict[str, str]) -> None:
+    """Make ``still_bad``, the keys whose open entry says just what this load found again.
 
     Rows without a whole key cannot be told apart, so their entries are closed and opened anew.
     """
-    found = {(row.key, row.column, row.reason, row.original) for row in load.quarantined if row.key and row.reason != NULL_KEY}
-    stands = "select key, column_name, reason, original from daybreak.quarantine where source_name = $source and table_name = $table"
-    keys = {entry[0] for entry in run(f"{stands} and state = 'open'", **names) if entry in found}
-    run("create temp table still_bad (key varchar)")
-    if keys:
-        run("insert into still_bad select unnest($keys)", keys=sorted(keys))
-    return keys
+    run(
+        "create temp table still_bad as "
+        "select distinct key from daybreak.quarantine semi join aside using (key, column_name, reason, original) "
+        f"where {_MINE} and state = 'open' and key is not null and reason <> '{NULL_KEY}'",
+        **names,
+    )
 
 
 def _landed_open_keys(load: StagedLoad) -> str:
     """Return the SELECT of open quarantine keys that were read again: their parts are compared as text."""
-    types = {column.name: column.arrow_type for column in load.columns}
-    parts = [
-        f"json_extract_string(waiting.key, '$[{number}]') = {sql.as_text(f'landed.{quote(name)}', types[name])}"
-        for number, name in enumerate(load.spec.key)
-    ]
     return (
-        f"select waiting.key from daybreak.quarantine waiting semi join landed on {' and '.join(parts)} "
+        f"select waiting.key from daybreak.quarantine waiting semi join landed on {sql.key_matches(load, 'waiting.key', 'landed')} "
         "where waiting.source_name = $source and waiting.table_name = $table and waiting.state = 'open'"
-    )
-
-
-def _insert(run: Run, load: StagedLoad, row: QuarantinedRow, now: datetime) -> None:
-    run(
-        _INSERT,
-        source=load.spec.source,
-        table=load.spec.name,
-        key=row.key,
-        column=row.column,
-        reason=row.reason,
-        original=row.original,
-        day=row.day,
-        load_id=load.plan.load_id,
-        now=now,
     )

@@ -74,7 +74,7 @@ def landed_view(load: StagedLoad) -> str:
 def accepted(load: StagedLoad) -> str:
     """Return the SELECT of the rows that are to be loaded: not stepped aside, not in a day that stands unchanged."""
     columns = ", ".join(f"landed.{quote(column.name)}" for column in load.columns)
-    join = " anti join excluded using (_daybreak_file, file_row_number)" if any(file.excluded for file in load.files) else ""
+    join = " anti join excluded using (_daybreak_file, file_row_number)" if load.quarantined else ""
     where = f" where {day} not in (select day from skipped)" if (day := _skipping(load)) else ""
     # A later chunk was read later: its version of a row wins.
     latest = f" qualify row_number() over (partition by {key_list(load.spec)} order by _daybreak_file desc, file_row_number desc) = 1"
@@ -101,6 +101,15 @@ def day_of(load: StagedLoad, table: str = "") -> str:
 
 def _skipping(load: StagedLoad) -> str | None:
     return day_of(load) if load.skipped_days else None
+
+
+def key_matches(load: StagedLoad, key: str, table: str) -> str:
+    """Return the test that ``key`` (SQL of a JSON array of texts) is the key of a row of ``table``."""
+    types = {column.name: column.arrow_type for column in load.columns}
+    return " and ".join(
+        f"json_extract_string({key}, '$[{number}]') = {as_text(f'{table}.{quote(name)}', types[name])}"
+        for number, name in enumerate(load.spec.key)
+    )
 
 
 def key_list(spec: TableSpec, prefix: str = "") -> str:
@@ -152,6 +161,8 @@ def delete_vanished(load: StagedLoad) -> str | None:
 
 
 def _scope(load: StagedLoad) -> str | None:
+    if load.plan.window.keys:
+        return f"exists (select 1 from asked where {key_matches(load, 'asked.key', 'target')})" if load.removes_missing else None
     if load.spec.mode == "incremental":
         return None
     if load.spec.mode == "snapshot":

@@ -72,8 +72,10 @@ create table if not exists daybreak.quarantine (
     load_id varchar not null,
     state varchar not null, -- open, fixed or replayed
     quarantined_at timestamptz not null,
-    closed_at timestamptz
+    closed_at timestamptz,
+    stale_load_id varchar -- the load whose older version of the row stands in the raw table; NULL: none does
 );
+alter table daybreak.quarantine add column if not exists stale_load_id varchar;
 
 create table if not exists daybreak.parity (
     source_name varchar not null,
@@ -92,4 +94,15 @@ create table if not exists daybreak.deliveries (
     content_sha256 varchar not null,
     data_as_of timestamptz,
     published_at timestamptz not null
+);
+
+-- One row per request to forget rows. Which rows they were is not kept: that would be remembering them.
+create table if not exists daybreak.forgotten (
+    source_name varchar not null,
+    table_name varchar not null,
+    keys bigint not null,
+    load_id varchar not null,
+    forgotten_by varchar not null,
+    quarantine_entries bigint not null,
+    forgotten_at timestamptz not null
 );

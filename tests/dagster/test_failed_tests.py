@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_a_held_table_under_a_failed_mart_does_not_let_it_through(failed: Failed
     """The mart in the warehouse is still the one that failed, whatever the reason it is not built today."""
     from pipelines.wiring import open_mirror
 
-    open_mirror(failed.daybreak.settings.state_url).record_held("shop.orders", "for this test", None)
+    open_mirror(failed.daybreak.settings.state_url).record_held("shop.orders", "for this test", None, date(2026, 3, 10))
     with failed.daybreak.inside():
         job = failed.daybreak.definitions().resolve_implicit_global_asset_job_def()
         chosen = not_raw(failed.daybreak)

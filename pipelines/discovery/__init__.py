@@ -1,0 +1,14 @@
+"""From a database that nobody here knows to a catalog file, and from an entry to its staging model.
+
+- ``survey``    what a database says of its tables: names, types, keys, the planner's estimates
+- ``names``     words in names, and names made from other names
+- ``personal``  which columns are likely personal data, and the mask that would hide them
+- ``guess``     mode, key, cursor and partition of a table, each with its reason; pure
+- ``yaml_text`` YAML as text: exact scalars, and entries put into a file that people wrote
+- ``write``     the catalog file's text; ``add`` and ``discover`` write an entry through the same function
+- ``staging``   a table's staging model, and its entries beside it, as text
+- ``add``       which files a new table needs, all checked before any is written
+- ``preview``   what a table's first rows look like after masks, and what its gates would say
+
+Not here: SQL (``sources.postgres_survey``), what a catalog file may say (``catalog``), the commands (``cli_catalog``).
+"""
