@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines import cli_doctor
+from pipelines import cli_catalog, cli_doctor
 from pipelines.cli_schema import catalog_app
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
 from pipelines.settings import Settings, load_settings, write_env_file
@@ -34,6 +34,8 @@ shop_app = typer.Typer(no_args_is_help=True, help="A simulated shop with its own
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.command()(cli_doctor.doctor)
+for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview):
+    app.command()(command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 

@@ -6,6 +6,7 @@ written here, the rest by hand. Not here: reading catalogs (``read``).
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -42,6 +43,17 @@ _ARGUMENTS: dict[str, Json] = {
     "ignore_row_if": {"type": "string"},
 }
 _NUMERIC_BOUND: Json = {"type": ["number", "null"], "description": "inclusive, unless strict"}
+
+
+_WORDS: dict[Any, str] = {
+    **{str: "text", int: "whole number", float: "number", type(None): ""},
+    **{
+        ColumnEntry: "settings of a column",
+        PartitionEntry: "settings of the partition",
+        TableEntry: "tables",
+        ExpectationEntry: "expectations",
+    },
+}
 
 
 def make_schema() -> Json:
@@ -134,17 +146,14 @@ def _type_of(field: FieldInfo) -> str:
 
 
 def _name_type(kind: Any) -> str:  # noqa: ANN401 - an annotation
-    words = {str: "text", int: "whole number", float: "number", bool: "true or false", type(None): ""}
-    entries = {ColumnEntry: "settings of a column", PartitionEntry: "settings of the partition"}
-    lists = {TableEntry: "tables", ExpectationEntry: "expectations"}
-    if kind in words or kind in entries:
-        return {**words, **entries}[kind]
+    if kind in _WORDS:
+        return _WORDS[kind]
     arguments = get_args(kind)
     name = getattr(kind, "__name__", "") or str(kind)
     if name == "date":
         return "day"
     if name == "tuple":
-        return f"list of {lists.get(arguments[0]) or _name_type(arguments[0])}"
+        return f"list of {_name_type(arguments[0])}"
     if name == "dict":
         return f"column name → {_name_type(arguments[1])}"
     if all(isinstance(argument, str) for argument in arguments):
@@ -179,7 +188,7 @@ def _environment_table() -> str:
     return _table(("variable", "default", "meaning"), rows)
 
 
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *[tuple(cell.replace("|", "\\|") for cell in row) for row in rows]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 

@@ -111,7 +111,11 @@ class _Builder:
 
     def _scalar(self, node: yaml.Node, path: Path) -> object:
         try:
-            return self._loader.construct_object(node)
+            value = self._loader.construct_object(node)
+            # JSON writes a character beyond 16 bits as two escapes, and PyYAML leaves them two.
+            return value.encode("utf-16", "surrogatepass").decode("utf-16") if isinstance(value, str) else value
+        except UnicodeDecodeError:
+            self._note(node, path, f"{NOT_YAML}: half of a character", "write the character itself")
         except (ValueError, OverflowError) as error:  # 2026-13-01
             self._note(node, path, f"{NOT_YAML}: {node.value} is read as a date, and {error}", "mend the date, or put it in quotes")
         except yaml.constructor.ConstructorError as error:

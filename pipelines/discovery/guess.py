@@ -129,11 +129,11 @@ def _choose_mode(table: SurveyedTable, cursor: Reasoned, partition: "PartitionGu
 
 def _notes(table: SurveyedTable, mode: Mode) -> tuple[str, ...]:
     rows = table.activity.rows
-    parts = [f"about {rows:,} rows" if rows else "no rows, or none that the statistics know of"]
+    parts = [f"about {_count(rows, 'row')}" if rows else "no rows, or none that the statistics know of"]
     if table.partitioning:
-        parts.append(f"in {table.partitioning.leaves:,} partitions, which are read through it")
+        parts.append(f"in {_count(table.partitioning.leaves, 'partition')}, read through it")
     if table.children:
-        parts.append(f"with those of {table.children:,} tables that inherit from it")
+        parts.append(f"with those of {_count(table.children, 'table')} below it (INHERITS)")
     notes = [", ".join(parts)]
     if mode == "snapshot" and (rows or 0) > BIG_ROWS:
         notes.append(
@@ -141,6 +141,10 @@ def _notes(table: SurveyedTable, mode: Mode) -> tuple[str, ...]:
             "moves, would make it incremental."
         )
     return tuple(notes)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def _guess_masks(table: SurveyedTable, guess: TableGuess, *, masks_personal: bool) -> tuple[MaskGuess, ...]:

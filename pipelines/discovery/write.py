@@ -28,12 +28,12 @@ def write_catalog(head: CatalogHead, guess: CatalogGuess) -> str:
             safe="Nothing was written.",
             remedy=f"The schema `{head.schema}` has no table that can be synced as it is; choose another one with --schema.",
         )
+    where = f"the schema `{head.schema}` of the database `{head.database}`"
     lines = [
-        comment(
-            f"{len(guess.entries)} tables of the schema `{head.schema}` of the database `{head.database}`, as `daybreak discover` guessed them."
-        ),
+        comment(f"The tables of {where}, as `daybreak discover` guessed them: {len(guess.entries)}."),
         "# The guesses come from names, types, keys and the planner's estimates; no table was read. Check them, then they are yours.",
-        "# `likely personal` is said by name and type alone: what it suggests goes under `columns:` of the table (or discover with --mask).",
+        "# `likely personal` is said by name and type alone; what it suggests goes under `columns:` of its table (--mask does that).",
+        "# A table that has rows and is read whole must have a row in every load: an empty source must not empty the warehouse.",
         *_left_out(guess),
         f"source: {scalar(head.source)}",
         f"url_env: {scalar(head.url_env)} # the variable that holds the database's URL; read when a run needs it",
@@ -63,7 +63,7 @@ def write_entry(guess: TableGuess) -> list[str]:
     if guess.is_filled:
         lines += [
             "  expectations:",
-            "    - expect_table_row_count_to_be_between: {min_value: 1} # it has rows now: an empty source must not empty the warehouse",
+            "    - expect_table_row_count_to_be_between: {min_value: 1} # it has rows now",
             "      on_failure: hold",
         ]
     return lines

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 from pipelines.doctor.finding import Finding, State
 from pipelines.doctor.machine_checks import check_dagster, check_dbt, check_secrets, check_versions
@@ -12,7 +11,6 @@ from pipelines.doctor.table_checks import check_tables
 from pipelines.doctor.warehouse_checks import check_landing, check_warehouse
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
 from pipelines.settings import Settings, load_settings
-from pipelines.sources.postgres_connection import without_secret
 from pipelines.sources.postgres_health import fetch_facts
 from pipelines.sync.spec import SourceSpec
 
@@ -28,9 +26,9 @@ def examine(environment: Mapping[str, str], only: str | None = None) -> list[Fin
     if settings is None:
         return [*findings, *check_versions()]
     sources, wrong = _read_catalog(settings, only)
-    findings += wrong
     known = sources or ()
     findings += _guard("environment", lambda: check_secrets(settings, known))
+    findings += wrong
     with ThreadPoolExecutor(PARALLEL_SOURCES, thread_name_prefix="doctor") as pool:
         asked = list(pool.map(lambda source: _check_source(settings, source), [source for source in known if _has_url(settings, source)]))
     findings += [finding for found, _ in asked for finding in found]
@@ -45,7 +43,7 @@ def examine(environment: Mapping[str, str], only: str | None = None) -> list[Fin
     }
     for area, check in checks.items():
         findings += _guard(area, check)
-    return [_without_secrets(finding, settings) for finding in findings]
+    return findings
 
 
 def _load(environment: Mapping[str, str]) -> tuple[Settings | None, list[Finding]]:
@@ -109,13 +107,6 @@ def _guard(area: str, check: Callable[[], list[Finding]]) -> list[Finding]:
         return [Finding(area, "access", "problem", error.what, error.remedy)]
     except OSError as error:
         return [Finding(area, "access", "problem", str(error), "Mend its permissions.")]
-
-
-def _without_secrets(finding: Finding, settings: Settings) -> Finding:
-    found, remedy = finding.found, finding.remedy
-    for url in (value for value in settings.environment.values() if "://" in value and "@" in value):
-        found, remedy = without_secret(found, url), without_secret(remedy, url)
-    return replace(finding, found=found, remedy=remedy)
 
 
 def count_states(findings: Sequence[Finding]) -> dict[str, int]:

@@ -127,7 +127,13 @@ def check_dagster(settings: Settings) -> list[Finding]:
     except (yaml.YAMLError, ValueError) as error:
         return [
             *findings,
-            Finding("dagster", "dagster.yaml", "problem", f"{file} is not YAML: {error}", "Mend it, or delete it: it is made anew."),
+            Finding(
+                "dagster",
+                "dagster.yaml",
+                "problem",
+                f"{file} is not YAML: {getattr(error, 'problem', None) or 'not UTF-8'}",
+                "Mend it, or delete it: it is made anew.",
+            ),
         ]
     return [*findings, *_judge_instance(file, said if isinstance(said, dict) else {})]
 

@@ -12,6 +12,7 @@ from pipelines.doctor.finding import Finding
 from pipelines.doctor.warehouse_checks import EXAMINE, holder
 from pipelines.errors import WarehouseUnavailable
 from pipelines.settings import Settings
+from pipelines.sources.postgres_connection import without_secret
 from pipelines.state import tables as t
 from pipelines.state.lock import hold_lock
 
@@ -78,7 +79,8 @@ def _check_server(url: sa.URL) -> Finding:
             AREA, "server", "problem", f"{shown} needs a driver that is not installed: {error.name}", "Install it, or take another."
         )
     except (sa.exc.SQLAlchemyError, TypeError) as error:  # TypeError: a driver that knows no connect_timeout
-        return Finding(AREA, "server", "problem", f"{shown} did not answer: {getattr(error, 'orig', None) or error}", remedy)
+        told = without_secret(str(getattr(error, "orig", None) or error), url.render_as_string(hide_password=False))
+        return Finding(AREA, "server", "problem", f"{shown} did not answer: {told}", remedy)
     return _judge_layout(shown, digests)
 
 

@@ -32,21 +32,18 @@ def check_warehouse(settings: Settings) -> list[Finding]:
 def _look_into(file: Path, patience_seconds: float) -> Finding:
     try:
         with open_file(file, EXAMINE, 0, read_only=True) as connection:
-            # The catalog is read, and not one row.
-            (found,) = connection.execute(
-                "select coalesce(any_value(tags['storage_version']), 'unknown'), count(s.schema_name) from duckdb_databases() d"
-                " left join duckdb_schemas() s on s.database_name = d.database_name and s.schema_name = 'daybreak'"
-                " where d.database_name = current_database()"
-            ).fetchall()
+            # What the file says of itself, and not one row.
+            here = "database_name = current_database()"
+            ((storage,),) = connection.execute(f"select tags['storage_version'] from duckdb_databases() where {here}").fetchall()
+            ours = connection.execute(f"select 1 from duckdb_schemas() where {here} and schema_name = 'daybreak'").fetchall()
     except WarehouseUnavailable as error:
         return _held(error, file, patience_seconds)
     except DaybreakError as error:
         cause = error.__cause__ or error
         remedy = "Restore it from a backup; or move it away, and the next run reads everything anew."
         return Finding(AREA, "file", "problem", f"{file} cannot be opened: {cause}", remedy)
-    storage, is_ours = found
-    told = f"{file}, {readable(file.stat().st_size)}, storage {storage}, DuckDB {duckdb.__version__}"
-    if not is_ours:
+    told = f"{file}, {readable(file.stat().st_size)}, storage {storage or 'unknown'}, DuckDB {duckdb.__version__}"
+    if not ours:
         remedy = "Nothing to do if that is meant: raw tables come beside what is there."
         return Finding(AREA, "file", "note", f"{told}; nothing was ever loaded into it by this project", remedy)
     return Finding(AREA, "file", "ok", told)

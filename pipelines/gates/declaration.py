@@ -26,6 +26,9 @@ def check_declaration(expectation: Expectation, masks: Mapping[str, Mask]) -> li
     if rule is None:
         return [DeclarationProblem(unknown_problem(expectation.name))]
     problems = declaration_problems(rule, expectation)
+    meant = {did_you_mean(name, rule.arguments)[len("; did you mean `") : -len("`?")] for name in expectation.arguments}
+    misspelt = {f"needs the argument `{name}`" for name in meant - set(expectation.arguments)}
+    problems = [problem for problem in problems if problem.message not in misspelt]
     for argument in rule.columns:
         value = expectation.arguments.get(argument)
         names = value if isinstance(value, list) else [value]

@@ -131,6 +131,7 @@ class PostgresSource:
         rows = connection.rows(sql.COLUMNS.format(oid=relation["oid"]))
         columns = [_pg_column(row) for row in rows]
         _check_declared(spec, columns)
+        _check_readable(spec, rows)
         key = chr(1).join(sorted(spec.key))
         unique = {row["columns"] for row in connection.rows(sql.UNIQUE_KEYS.format(oid=relation["oid"]))}
         schema = TableSchema(
@@ -177,6 +178,17 @@ def _check_declared(spec: TableSpec, columns: list[sql.PgColumn]) -> None:
             problems.append(f"{spec.id}: `{name}` is {by_name[name].type.sql_name}; it must be one of {', '.join(allowed)}.")
     if problems:
         raise ConfigError(problems, safe="Nothing was read.", remedy="Choose another column, or mode snapshot.")
+
+
+def _check_readable(spec: TableSpec, rows: list[dict[str, Any]]) -> None:
+    closed = [row["name"] for row in rows if not row["readable"] and spec.masks.get(row["name"]) != "drop"]
+    if closed:
+        told = ", ".join(f"`{name}`" for name in closed)
+        raise PrerequisiteError(
+            [f"{spec.id}: the user may not read {told} of {spec.schema}.{spec.name}."],
+            safe="Nothing was written; the last load stands.",
+            remedy=f"GRANT SELECT on the table, or leave what must not be read out with `mask: drop` in the entry `{spec.name}`.",
+        )
 
 
 def _missing(spec: TableSpec, problems: list[str]) -> PrerequisiteError:

@@ -151,6 +151,8 @@ def _fetch(connection: Connection, spec: SourceSpec, url: str) -> SourceFacts:
                 tables = _tables(connection, spec)
         except (DaybreakError, SchemaMoved) as refused:
             trouble = str(getattr(refused, "what", refused))
+    if announced != other:
+        _leave_as_found(connection)
     keeps = first["has_settings"] and second["has_settings"]
     pooler = PoolerFacts((first["pid"], second["pid"]), other, announced, keeps)
     return SourceFacts(server, ahead, error, pooler, tables, transactions, trouble)
@@ -160,6 +162,15 @@ def _session(connection: Connection) -> dict[str, Any]:
     for limit in LIMITS:
         connection.run(limit)
     return connection.rows(sql.SESSION)[0]
+
+
+def _leave_as_found(connection: Connection) -> None:
+    """Take our settings back: behind a pooler, other programs may be given the session that has them."""
+    try:
+        with connection.transaction():
+            connection.run("reset all")
+    except (DaybreakError, SchemaMoved):  # it is gone, and its settings with it
+        return
 
 
 def _second_connection(url: str) -> tuple[int | None, int | None]:

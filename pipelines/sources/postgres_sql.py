@@ -27,7 +27,7 @@ with recursive resolved(attnum, typ, modifier) as (
 select a.attnum::int4 as number, a.attname::text as name, format_type(a.atttypid, a.atttypmod)::text as sql_name,
     t.typname::text as base, case when t.typnamespace <> 'pg_catalog'::regnamespace then 'user' else 'system' end as owner,
     r.modifier::int4 as modifier, a.attnotnull as not_null, col_description(a.attrelid, a.attnum)::text as comment,
-    pg_get_expr(d.adbin, d.adrelid)::text as default_text
+    pg_get_expr(d.adbin, d.adrelid)::text as default_text, has_column_privilege(a.attrelid, a.attnum, 'select') as readable
 from pg_attribute a
 join resolved r on r.attnum = a.attnum
 join pg_type t on t.oid = r.typ and t.typtype <> 'd'

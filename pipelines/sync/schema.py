@@ -27,6 +27,12 @@ def check_names(spec: TableSpec, schema: TableSchema) -> None:
     """Raise ``PrerequisiteError`` for columns that no warehouse can tell apart, and for names that are ours."""
     seen: dict[str, str] = {}
     problems = []
+    if not raw_columns(spec, schema):
+        raise PrerequisiteError(
+            [f"{spec.id}: the table has no column that could land."],
+            safe="Nothing was written; the last load stands.",
+            remedy=f"Take the entry `{spec.name}` out of the catalog, or leave a column without `mask: drop`.",
+        )
     for column in raw_columns(spec, schema):
         folded = column.name.casefold()
         if folded in RESERVED:

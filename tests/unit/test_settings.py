@@ -1,12 +1,13 @@
 """The environment: defaults, the home's file of defaults, every problem at once, and secrets that are read late."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
 from pipelines.errors import ConfigError
-from pipelines.settings import load_settings, write_env_file
+from pipelines.settings import PROJECT, VARIABLES, load_settings, write_env_file
 from pipelines.sync.spec import SourceSpec
 
 
@@ -65,3 +66,26 @@ def test_the_project_can_live_in_another_day(tmp_path):
 def test_the_default_catalog_is_the_shop():
     (shop,) = load_settings({"DAYBREAK_HOME": str(Path("/nonexistent"))}).sources()
     assert [table.name for table in shop.tables][-1] == "events"
+
+
+def test_a_misspelt_variable_is_not_ignored_in_silence(tmp_path):
+    with pytest.raises(ConfigError, match=r"DAYBREAK_CHUNK_ROW: there is no such variable; did you mean DAYBREAK_CHUNK_ROWS\?"):
+        load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_CHUNK_ROW": "7"})
+    assert load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_SNOWFLAKE_USER": "me"})
+
+
+def test_a_choice_that_is_none_names_the_choices(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_READ_COPY": "maybe", "DAYBREAK_EXECUTOR": "multi"})
+    assert [problem.rpartition(" is not one of ")[2] for problem in caught.value.problems] == ["on, off", "in_process, multiprocess"]
+
+
+def test_every_variable_is_read_by_the_name_and_with_the_default_that_is_told(tmp_path):
+    given = {
+        item.name: item.default.format(home=tmp_path, project=PROJECT)
+        for item in VARIABLES
+        if item.default and item.name != "DAYBREAK_HOME"
+    }
+    told, silent = (load_settings({"DAYBREAK_HOME": str(tmp_path), **extra}) for extra in (given, {}))
+    assert replace(told, environment={}) == replace(silent, environment={})
+    assert (silent.chunk_rows, silent.chunk_bytes, silent.lock_wait_seconds) == (245_760, 128 * 2**20, 300)
