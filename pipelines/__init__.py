@@ -12,6 +12,8 @@
 - ``state``        the mirror: a rebuildable SQLite copy of the truth, and the writer's lock file
 - ``assets``       Dagster assets: ingestion, dbt, delivery
 - ``delivery``     dashboards and reports
+- ``discovery``    catalog entries and staging models for tables that nobody described yet
+- ``doctor``       every prerequisite at once
 - ``shop``         a simulated application and its PostgreSQL, to try all of this on
 
 Imports go one way: ``definitions`` to ``assets`` and ``sensors``, those to ``sync``, and ``sync`` to its protocols only.

@@ -90,7 +90,7 @@ def _show_tables(rows: Sequence[Mapping[str, Any]]) -> None:
     table = _make_table("table", "outcome", "read", "inserted", "updated", "unchanged", "deleted", "quarantined", right=6)
     for row in rows:
         numbers = (f"{row[name]:,}" for name in ("read", "inserted", "updated", "unchanged", "deleted", "quarantined"))
-        table.add_row(row["table"], Text(row["outcome"], style=STYLES.get(row["outcome"], "")), *numbers)
+        table.add_row(Text(_one_line(row["table"])), Text(row["outcome"], style=STYLES.get(row["outcome"], "")), *numbers)
     console = _console()
     console.print(table)
     notes: dict[tuple[bool, str], list[str]] = {}
@@ -159,7 +159,7 @@ def show_status(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the state of each table."""
     table = _make_table("table", "last load", "data as of", "watermark", "rows", "quarantined", right=2)
     for row in rows:
-        name = Text(row["table"], style="bold red" if row["held"] else "")
+        name = Text(_one_line(row["table"]), style="bold red" if row["held"] else "")
         instants = (f"{row[key]:%Y-%m-%d %H:%M:%S}" if row[key] else "never" for key in ("committed_at", "data_as_of"))
         table.add_row(name, *instants, row["watermark"] or "", f"{row['rows'] or 0:,}", f"{row['quarantined']:,}")
     console = _console()
@@ -167,6 +167,11 @@ def show_status(rows: Sequence[Mapping[str, Any]]) -> None:
     for row in rows:
         if row["held"]:
             console.print(Text(f"{row['table']} is held: {row['held']}", style="red"), soft_wrap=True)
+
+
+def _one_line(name: str) -> str:
+    """Return a name whose line breaks and tabs do not break the table."""
+    return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def show_shop_day(today: str, counts: Mapping[str, Mapping[str, int]]) -> None:

@@ -164,7 +164,7 @@ class Project:
 
     def quarantine(self, name: str) -> list[dict[str, Any]]:
         rows = self.ask(
-            f"select key, column_name, reason, original, day from daybreak.quarantine where table_name = '{name}' and state = 'open'"
+            f"select key, column_name, reason, original, day from daybreak.quarantine where table_name = $${name}$$ and state = 'open'"
         )
         return [dict(zip(("key", "column", "reason", "original", "day"), row, strict=True)) for row in rows]
 

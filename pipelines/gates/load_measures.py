@@ -138,7 +138,7 @@ def _create_view(connection: duckdb.DuckDBPyConnection, spec: TableSpec, files: 
     Whole chunks are compared, not rows: two rows with one key in the *same* chunk are two rows, and stay; so do rows
     with a NULL in the key. The keys that repeat are few, so the join is small (grouping spills).
     """
-    paths = ", ".join(_quote_text(str(file)) for file in files)
+    paths = ", ".join(_quote_text(parquet_pattern(file)) for file in files)
     # A folder that is called `day=...` is no column, and a column may be called `filename`.
     reader = f"read_parquet([{paths}], filename = '{_FILE}', hive_partitioning = false)"
     if spec.mode != "incremental" or not spec.key or len(files) == 1:

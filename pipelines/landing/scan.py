@@ -20,6 +20,11 @@ def quote(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def parquet_pattern(file: Path | str) -> str:
+    """Return what DuckDB reads as just this file: it takes ``*``, ``?`` and ``[`` in the folder's name for patterns."""
+    return "".join(f"[{letter}]" if letter in "*?[" else letter for letter in str(file))
+
+
 def day_expression(column: str, is_instant: bool, time_zone: str) -> str:
     """Return DuckDB's SQL for the day of ``column`` (quoted), in ``time_zone`` if it is an instant."""
     return f"cast({column} at time zone '{time_zone}' as date)" if is_instant else f"cast({column} as date)"
@@ -61,7 +66,7 @@ def _ask(files: Sequence[Path], sql: str) -> list[tuple[Any, ...]]:
     try:
         with duckdb.connect(config={"memory_limit": "512MB", "threads": 2}) as connection:
             connection.execute("set TimeZone = 'UTC'")
-            connection.read_parquet([str(file) for file in files]).create_view("landed")
+            connection.read_parquet([parquet_pattern(file) for file in files], hive_partitioning=False).create_view("landed")
             return connection.execute(sql).fetchall()
     except duckdb.OutOfMemoryException as error:
         raise PrerequisiteError(

@@ -140,7 +140,9 @@ class Landing:
 
     def table_folder(self, spec: TableSpec) -> Path:
         """Return where the loads of a table are; names are percent-encoded, so that any identifier is a file name."""
-        return self.root / quote(spec.source, safe="") / quote(spec.name, safe=" ")
+        name = quote(spec.name, safe=" ")
+        # A table may be called `..`, and its folder may not.
+        return self.root / quote(spec.source, safe="") / (f"%2E{name[1:]}" if name.startswith(".") else name)
 
     @contextmanager
     def open_load(self, spec: TableSpec, plan: LoadPlan) -> Iterator[LoadFolder]:

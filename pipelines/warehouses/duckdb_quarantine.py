@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
-from pipelines.landing.scan import quote
+from pipelines.landing.scan import parquet_pattern, quote
 from pipelines.sync.model import NULL_KEY, StagedLoad
 from pipelines.warehouses import duckdb_sql as sql
 
@@ -22,7 +22,7 @@ def stage_aside(run: Run, load: StagedLoad) -> None:
     for file in load.files:
         if file.aside_path:
             columns = 'position, key, "column", reason, original, day'
-            run(f"insert into excluded select $path, {columns} from read_parquet($aside)", path=file.path, aside=file.aside_path)
+            run(f"insert into excluded select $path, {columns} from read_parquet($aside, hive_partitioning = false)", path=file.path, aside=parquet_pattern(file.aside_path))
     run(f"create temp table aside as select * from excluded{_latest(load) if load.quarantined and load.may_repeat_keys else ''}")
     run("create temp table asked (key varchar)")
     if load.plan.window.keys:

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipelines.landing.scan import day_expression, quote
+from pipelines.landing.scan import day_expression, parquet_pattern, quote
 from pipelines.sync.model import StagedLoad
 from pipelines.sync.shape import Column, SchemaChange
 from pipelines.sync.spec import TableSpec
@@ -64,10 +64,11 @@ def apply_changes(spec: TableSpec, changes: tuple[SchemaChange, ...]) -> list[st
 
 def landed_view(load: StagedLoad) -> str:
     """Return the SELECT of all landed rows with their position (``filename``, ``file_row_number``)."""
-    files = ", ".join("'" + file.path.replace("'", "''") + "'" for file in load.files)
+    files = ", ".join("'" + parquet_pattern(file.path).replace("'", "''") + "'" for file in load.files)
     columns = ", ".join(quote(column.name) for column in load.columns)
     # The path's column has a name of ours: `filename` is a name that a table may well have.
-    options = "filename = '_daybreak_file', file_row_number = true"
+    # A folder above that is called `day=…` is no column.
+    options = "filename = '_daybreak_file', file_row_number = true, hive_partitioning = false"
     return f"select {columns}, _daybreak_file, file_row_number from read_parquet([{files}], {options})"
 
 
