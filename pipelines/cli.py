@@ -144,11 +144,15 @@ def _make_request(settings: Settings, source: str, tables: list[str]) -> "SyncRe
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show each table: last load, data as of, rows, watermark, held and why, quarantined. Asks only the mirror."""
+    """Show each table: last load, data as of, rows, watermark, held and why, quarantined. Asks only the mirror, unless that was lost."""
     from pipelines.cli_output import show_status, status_rows
+    from pipelines.wiring import rebuild_mirror
 
     with explaining():
-        rows = status_rows(load_settings())
+        settings = load_settings()
+        if missing := rebuild_mirror(settings):
+            typer.secho(missing, fg=typer.colors.YELLOW, err=True)
+        rows = status_rows(settings)
     if as_json:
         typer.echo(json.dumps(rows, default=str))
     else:

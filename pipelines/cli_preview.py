@@ -11,7 +11,7 @@ from rich.text import Text
 from pipelines.cli_output import PIPE_WIDTH
 from pipelines.discovery.preview import Preview
 
-VALUE_WIDTH = 28  # a longer value is cut, so that a document does not take the place of ten columns
+VALUE_WIDTH = 36  # a longer value is cut, so that one document does not take the place of every other column; a uuid fits
 GAP = 2
 
 
@@ -27,7 +27,7 @@ def show_preview(preview: Preview) -> None:
     left = [name for name in preview.landed if name not in names]
     if left:
         _say(console, f"{len(left)} more columns do not fit here ({_few(left)}); --json shows all.")
-    _say(console, f"{len(preview.rows)} rows, {len(preview.aside)} of which would step aside.")
+    _say(console, f"{len(preview.rows)} row{'' if len(preview.rows) == 1 else 's'}, {len(preview.aside)} would step aside.")
     for position, reason in preview.aside.items():
         console.print(Text(f"  row {position + 1}: {reason}", style="red"), soft_wrap=True)
     console.print()

@@ -156,7 +156,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         dbt_folder=Path(values["DAYBREAK_DBT_PROJECT"]).absolute(),
         environment=environment,
     )
-    problems += _choice_problems(values)
+    problems += [*_choice_problems(values), *_place_problems(settings)]
     if problems:
         raise ConfigError(problems, safe="Nothing was read or written.", remedy="Mend the environment and start again.")
     return settings
@@ -190,6 +190,14 @@ def _name_problems(environment: Mapping[str, str]) -> list[str]:
 def _choice_problems(values: Mapping[str, str]) -> list[str]:
     wrong = [item for item in VARIABLES if item.choices and values[item.name] not in item.choices]
     return [f"{item.name}: {values[item.name]!r} is not one of {', '.join(item.choices)}" for item in wrong]
+
+
+def _place_problems(settings: Settings) -> list[str]:
+    """Return the places that DuckDB and SQLAlchemy read as something else: files would be made elsewhere, or not at all."""
+    file = settings.warehouse_url if settings.warehouse_url.startswith("duckdb:") else ""
+    places = {"DAYBREAK_HOME": str(settings.home), "DAYBREAK_WAREHOUSE_URL": file}
+    wrong = [name for name, place in places.items() if "?" in place or "\\" in place]
+    return [f"{name}: {places[name]!r} has a question mark or a backslash, which no DuckDB file may have in its path" for name in wrong]
 
 
 def _landing_folder(url: str, problems: list[str]) -> Path:

@@ -17,9 +17,10 @@ from pipelines.sync.engine import sync_table
 from pipelines.sync.model import TableResult
 from pipelines.sync.plan import DayRange
 from pipelines.sync.spec import SourceSpec, TableSpec
-from pipelines.warehouses import open_warehouse
+from pipelines.warehouses import duckdb_file, open_warehouse
 
 TRIES = 3  # what may be retried is tried again before a table is held
+LOOK_SECONDS = 1.0  # how long somebody who only looks waits for the warehouse
 PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
 
 
@@ -38,6 +39,18 @@ class SyncRequest:
 def open_mirror(state_url: str) -> Mirror:
     """Return this process's mirror behind ``state_url``."""
     return Mirror(state_url)
+
+
+def rebuild_mirror(settings: Settings) -> str | None:
+    """Fill a mirror that was lost from the warehouse, if that answers at once. Returns what keeps it empty; None if all is well."""
+    mirror, tables = open_mirror(settings.state_url), [table.id for source in settings.sources() for table in source.tables]
+    if mirror.statuses() or not duckdb_file(settings.warehouse_url).exists():
+        return None
+    try:
+        mirror.repair(open_warehouse(settings.warehouse_url, LOOK_SECONDS).read_state(tables), tables)
+    except DaybreakError as error:
+        return f"The mirror {settings.state_url} is empty, and it could not be rebuilt: {error} The next run rebuilds it."
+    return None
 
 
 @contextmanager

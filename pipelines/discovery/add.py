@@ -158,8 +158,10 @@ def _list_keywords() -> frozenset[str]:
     import duckdb
 
     with duckdb.connect() as connection:
-        rows = connection.execute("select keyword_name from duckdb_keywords() where keyword_category <> 'unreserved'").fetchall()
-    return frozenset(word for (word,) in rows)
+        rows = connection.execute(
+            "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
+        ).fetchall()
+    return frozenset(word for (word,) in rows) | {"connect", "grant"}  # which sqlfluff does not take
 
 
 def _add_models(models: Path, tables: Sequence[staging.StagedTable], addition: Addition) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy
 import pyarrow as pa
 
 from pipelines.gates.classes import check_expectations, make_config_error, select_expectations
@@ -19,11 +20,12 @@ from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, RowFinding, Sour
 from pipelines.sync.schema import check_names
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
+from pipelines.warehouses.duckdb_sql import duckdb_type
 
 
 @dataclass(frozen=True)
 class ColumnPreview:
-    """A column: its type in the source, the Arrow type it lands in (None if it does not), and its mask."""
+    """A column: its type in the source, the warehouse's type it lands in (None if it does not), and its mask."""
 
     name: str
     source_type: str
@@ -104,7 +106,7 @@ def _find_mask_key(settings: Settings) -> bytes | None:
 def _columns(table: TableSpec, schema: TableSchema) -> Iterator[ColumnPreview]:
     for column in schema.columns:
         kind = table.masks.get(column.name)
-        lands_as = None if kind == "drop" else "string" if kind == "hmac" else str(column.arrow_type)
+        lands_as = None if kind == "drop" else duckdb_type(pa.string() if kind == "hmac" else column.arrow_type)
         yield ColumnPreview(column.name, column.source_type, lands_as, kind)
 
 
@@ -133,6 +135,8 @@ def _texts(landed: pa.Table) -> Iterator[tuple[str | None, ...]]:
 
 
 def _text(value: Any) -> str | None:  # noqa: ANN401 - an Arrow scalar
+    if pa.types.is_float32(value.type) and value.is_valid:
+        return str(numpy.float32(value.as_py()))  # as a float of Python's it would show digits that nobody wrote
     try:
         return as_text(value.as_py())
     except (ValueError, OverflowError):  # beyond Python's calendar

@@ -29,6 +29,7 @@ from pipelines.gates.bounds import plain_type
 from pipelines.gates.classes import check_expectations, find_columns, make_config_error, select_expectations
 from pipelines.gates.judge import is_share_met
 from pipelines.gates.rules import RULES
+from pipelines.landing.scan import parquet_pattern
 from pipelines.sync.protocols import LoadFinding
 from pipelines.sync.spec import Expectation, TableSpec
 

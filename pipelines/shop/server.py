@@ -12,6 +12,7 @@ Beside the data folder `postgres` stand `postgres.start.lock` (held while somebo
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -226,9 +227,9 @@ def _start(folder: Path, socket_folder: Path) -> None:
         if server.system_user is not None:
             shutil.chown(socket_folder, server.system_user)
     log = folder / "log"
-    options = f"-h '' -k {shlex.quote(str(socket_folder))}"
+    options = f"-D {shlex.quote(str(folder))} -h '' -k {shlex.quote(str(socket_folder))}"
     try:
-        _run_pg_ctl(server, folder, ("-t", str(START_TIMEOUT_SECONDS), "-o", options, "-l", str(log), "start"))
+        _run_pg_ctl(server, folder, ("-t", str(START_TIMEOUT_SECONDS), "-o", options, "-l", log.name, "start"))
     except subprocess.CalledProcessError as error:
         last_lines = log.read_text(errors="replace").splitlines()[-5:] if log.exists() else []
         raise ShopServerError(
@@ -239,11 +240,15 @@ def _start(folder: Path, socket_folder: Path) -> None:
 
 
 def _run_pg_ctl(server: PostgresServer, folder: Path, arguments: tuple[str, ...]) -> None:
-    """Run pg_ctl as the account PostgreSQL runs under. No pipes: they would stay open as long as the server."""
-    command = (str(server.bin_path / "pg_ctl"), "-w", "-D", str(folder), *arguments)
+    """Run pg_ctl in `folder`, as the account PostgreSQL runs under. No pipes: they would stay open as long as the server.
+
+    The folder goes by the environment: pg_ctl puts what follows -D or -l into a shell's double quotes as it is.
+    """
+    command = (str(server.bin_path / "pg_ctl"), "-w", *arguments)
     user = server.system_user
     # cwd: when started by root, PostgreSQL's account may not be allowed into the folder we stand in.
-    subprocess.run(command, check=True, cwd=folder, user=user, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    subprocess.run(command, check=True, cwd=folder, user=user, env={**os.environ, "PGDATA": str(folder)}, stdout=quiet, stderr=quiet)
 
 
 def _stop(folder: Path) -> None:

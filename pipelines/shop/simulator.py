@@ -18,11 +18,15 @@ from pipelines.errors import PrerequisiteError
 from pipelines.shop import assortment, bad_rows, orders, people, store, visits
 from pipelines.shop.model import ONE_DAY, DayChanges, Shop, ShopSummary, make_range
 
-__all__ = ["NotAShop", "ShopExists", "ShopSummary", "advance_shop", "create_shop"]
+__all__ = ["NotAShop", "ShopAltered", "ShopExists", "ShopSummary", "advance_shop", "create_shop"]
 
 
 class ShopExists(PrerequisiteError):
     """The database already holds a simulated shop. Nothing was written."""
+
+
+class ShopAltered(PrerequisiteError):
+    """Somebody else changed the shop's rows or tables so that the simulator cannot go on. Nothing was written."""
 
 
 class NotAShop(PrerequisiteError):
@@ -98,7 +102,15 @@ def _live_through(
 def _open_transaction(url: str) -> Iterator[store.ShopConnection]:
     with psycopg.connect(url) as connection:
         connection.execute("set local timezone to 'UTC'")
-        yield connection
+        try:
+            yield connection
+        except (psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+            raise ShopAltered(
+                [f"{_name_database(connection)} is not as the simulator left it: {error.diag.message_primary or error}."],
+                safe="Nothing was written: the whole call was one transaction.",
+                remedy="Undo what was changed by hand (rows with keys that the simulator gives next, altered tables), "
+                "or begin again: `daybreak shop stop`, delete the folder `shop` of the home, `daybreak shop start`.",
+            ) from error
 
 
 @contextmanager

@@ -139,7 +139,7 @@ def translate(source: str, url: str, error: Exception) -> NoReturn:
         raise PrerequisiteError(
             [f"Source `{source}`: {reason}: {text}"],
             safe="Nothing was lost: the watermark stands.",
-            remedy="Check the URL in the environment, and what the user may read: GRANT SELECT, pg_hba.conf.",
+            remedy=_remedy(state, text),
         ) from cause
     is_slow = state == "57014" or "statement timeout" in text
     raise SourceUnavailable(
@@ -149,6 +149,16 @@ def translate(source: str, url: str, error: Exception) -> NoReturn:
         if is_slow
         else "The next run reads on; check that the server is up and reachable.",
     ) from cause
+
+
+def _remedy(state: str, text: str) -> str:
+    if "row-level security" in text:
+        return "Give the user all rows (ALTER ROLE … BYPASSRLS), or sync as the table's owner: else rows would be missing in silence."
+    if state == "42501":
+        return "GRANT what is missing: USAGE on the schema, SELECT on the table."
+    if "pg_hba.conf" in text:
+        return "Let this machine in: an entry for user, database and address in the server's pg_hba.conf."
+    return "Check user, password, host and database of the source's URL, in the variable that `url_env` names."
 
 
 def without_secret(text: str, url: str) -> str:
@@ -162,7 +172,5 @@ def without_secret(text: str, url: str) -> str:
 
 def _refusal_in(text: str) -> str | None:
     # libpq gives no SQLSTATE for what fails while connecting.
-    for phrase in ("password authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied"):
-        if phrase in text:
-            return phrase
-    return None
+    phrases = ("password authentication failed", "no pg_hba.conf entry", "does not exist", "no password supplied")
+    return "it refuses the connection" if any(phrase in text for phrase in phrases) else None

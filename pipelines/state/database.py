@@ -5,6 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from pipelines.errors import PrerequisiteError
 from pipelines.state import tables as t
 from pipelines.state.lock import hold_lock
 
@@ -12,7 +13,22 @@ PREPARE_WAIT_SECONDS = 60
 
 
 def open_database(url: str) -> sa.Engine:
-    """Return an engine on ``url`` (SQLite in WAL mode, or PostgreSQL) whose tables are those of this release."""
+    """Return an engine on ``url`` (SQLite in WAL mode, or PostgreSQL) whose tables are those of this release.
+
+    Raises ``PrerequisiteError`` if the database cannot be opened or made.
+    """
+    try:
+        return _open(url)
+    except (OSError, sa.exc.SQLAlchemyError) as error:
+        told = error.orig if isinstance(error, sa.exc.DBAPIError) and error.orig else error
+        raise PrerequisiteError(
+            [f"The mirror {url.rpartition('@')[2]} cannot be opened: {told}"],
+            safe="Nothing was lost: the mirror is a copy of what stands in the warehouse.",
+            remedy="Mend its place (DAYBREAK_HOME, DAYBREAK_STATE_URL); a damaged file may be deleted, and the next run rebuilds it.",
+        ) from error
+
+
+def _open(url: str) -> sa.Engine:
     engine = sa.create_engine(url)
     if engine.dialect.name != "sqlite":
         _prepare(engine)

@@ -3,22 +3,37 @@
 import os
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from pipelines.errors import PrerequisiteError
 from pipelines.state.lock import hold_lock
 from pipelines.warehouses.duckdb_errors import is_locked, translate
 
 POLL_SECONDS = 0.1
 
 
-def take_turn(file: Path, purpose: str, wait_seconds: float) -> AbstractContextManager[int | None]:
+@contextmanager
+def take_turn(file: Path, purpose: str, wait_seconds: float) -> Iterator[int | None]:
     """Queue for ``file`` among this project's processes; see ``hold_lock``."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return hold_lock(file.with_name(f"{file.name}.lock"), purpose, wait_seconds)
+    with ExitStack() as turn:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = turn.enter_context(hold_lock(file.with_name(f"{file.name}.lock"), purpose, wait_seconds))
+        except OSError as error:
+            raise _unwritable(file, error) from error
+        yield descriptor
+
+
+def _unwritable(file: Path, error: OSError) -> PrerequisiteError:
+    return PrerequisiteError(
+        [f"The folder of the warehouse {file} cannot be written: {error.strerror}."],
+        safe="Nothing was written.",
+        remedy="Mend its permissions or free space, or set DAYBREAK_WAREHOUSE_URL to another place, and run again.",
+    )
 
 
 @contextmanager

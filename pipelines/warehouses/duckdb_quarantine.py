@@ -22,7 +22,8 @@ def stage_aside(run: Run, load: StagedLoad) -> None:
     for file in load.files:
         if file.aside_path:
             columns = 'position, key, "column", reason, original, day'
-            run(f"insert into excluded select $path, {columns} from read_parquet($aside, hive_partitioning = false)", path=file.path, aside=parquet_pattern(file.aside_path))
+            read = "read_parquet($aside, hive_partitioning = false)"
+            run(f"insert into excluded select $path, {columns} from {read}", path=file.path, aside=parquet_pattern(file.aside_path))
     run(f"create temp table aside as select * from excluded{_latest(load) if load.quarantined and load.may_repeat_keys else ''}")
     run("create temp table asked (key varchar)")
     if load.plan.window.keys:
