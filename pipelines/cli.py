@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines import cli_catalog, cli_doctor
+from pipelines.cli_quarantine import quarantine_app, release
 from pipelines.cli_schema import catalog_app
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
 from pipelines.settings import Settings, load_settings, write_env_file
@@ -33,8 +34,9 @@ app = typer.Typer(
 shop_app = typer.Typer(no_args_is_help=True, help="A simulated shop with its own PostgreSQL, to try everything on.")
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
+app.add_typer(quarantine_app, name="quarantine")
 app.command()(cli_doctor.doctor)
-for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview):
+for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview, release):
     app.command()(command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -191,6 +193,9 @@ def shop_start(
 
     with explaining():
         settings = load_settings()
+        if not any(source.url_env == "SHOP_DATABASE_URL" for source in settings.sources()):
+            typer.echo(f"No source of {settings.catalog_folder} is read from SHOP_DATABASE_URL, so no shop is started.")
+            return
         with spinning("Starting the shop's PostgreSQL"):
             url = start_shop_server(_shop_folder(settings))
         write_env_file(settings.home, {"SHOP_DATABASE_URL": url})

@@ -23,7 +23,8 @@ STYLES = {"committed": "green", "unchanged": "dim", "not run": "dim", "held": "b
 PIPE_WIDTH = 160
 
 
-def _console() -> Console:
+def make_console() -> Console:
+    """Return the console of standard output, wide where nobody looks at it."""
     console = Console()
     return console if console.is_terminal else Console(width=PIPE_WIDTH)
 
@@ -87,11 +88,11 @@ def show_results(results: Sequence[TableResult]) -> None:
 
 
 def _show_tables(rows: Sequence[Mapping[str, Any]]) -> None:
-    table = _make_table("table", "outcome", "read", "inserted", "updated", "unchanged", "deleted", "quarantined", right=6)
+    table = make_table("table", "outcome", "read", "inserted", "updated", "unchanged", "deleted", "quarantined", right=6)
     for row in rows:
         numbers = (f"{row[name]:,}" for name in ("read", "inserted", "updated", "unchanged", "deleted", "quarantined"))
-        table.add_row(Text(_one_line(row["table"])), Text(row["outcome"], style=STYLES.get(row["outcome"], "")), *numbers)
-    console = _console()
+        table.add_row(Text(one_line(row["table"])), Text(row["outcome"], style=STYLES.get(row["outcome"], "")), *numbers)
+    console = make_console()
     console.print(table)
     notes: dict[tuple[bool, str], list[str]] = {}
     for row in rows:
@@ -107,7 +108,7 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     from pipelines.delivery.read_copy import read_copy_file
 
     _show_tables(report["tables"])
-    console = _console()
+    console = make_console()
     models = report["models"]
     started_at = report["started_at"]
     built = [model for model in models if model["status"] == "built" and (model["built_at"] or "") >= started_at]
@@ -150,6 +151,9 @@ def status_rows(settings: Settings) -> list[dict[str, Any]]:
                 "watermark": found.watermark.value if found.watermark else None,
                 "quarantined": found.quarantined_open,
                 "held": found.held_reason,
+                "held_since": found.held_since and settings.in_project_time(found.held_since),
+                "held_mornings": found.held_mornings,
+                "held_load_id": found.held_load_id,
             }
         )
     return rows
@@ -157,34 +161,39 @@ def status_rows(settings: Settings) -> list[dict[str, Any]]:
 
 def show_status(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print the state of each table."""
-    table = _make_table("table", "last load", "data as of", "watermark", "rows", "quarantined", right=2)
+    table = make_table("table", "last load", "data as of", "watermark", "rows", "quarantined", right=2)
     for row in rows:
-        name = Text(_one_line(row["table"]), style="bold red" if row["held"] else "")
+        name = Text(one_line(row["table"]), style="bold red" if row["held"] else "")
         instants = (f"{row[key]:%Y-%m-%d %H:%M:%S}" if row[key] else "never" for key in ("committed_at", "data_as_of"))
         table.add_row(name, *instants, row["watermark"] or "", f"{row['rows'] or 0:,}", f"{row['quarantined']:,}")
-    console = _console()
+    console = make_console()
     console.print(table)
     for row in rows:
         if row["held"]:
-            console.print(Text(f"{row['table']} is held: {row['held']}", style="red"), soft_wrap=True)
+            mornings = "1 morning" if row["held_mornings"] == 1 else f"{row['held_mornings']} mornings"
+            since = f"since {row['held_since']:%Y-%m-%d %H:%M:%S}, {mornings}"
+            console.print(Text(f"{one_line(row['table'])} is held ({since}): {row['held']}", style="red"), soft_wrap=True)
+    if any(row["quarantined"] or row["held_load_id"] for row in rows):
+        console.print("What stepped aside and what was held: daybreak quarantine list")
 
 
-def _one_line(name: str) -> str:
+def one_line(name: str) -> str:
     """Return a name whose line breaks and tabs do not break the table."""
     return name if name.isprintable() else ascii(name)[1:-1]
 
 
 def show_shop_day(today: str, counts: Mapping[str, Mapping[str, int]]) -> None:
     """Print what changed in the shop."""
-    table = _make_table("table", *counts, right=len(counts))
+    table = make_table("table", *counts, right=len(counts))
     for name in counts["inserted"]:
         table.add_row(name, *(f"{counts[kind].get(name, 0):,}" for kind in counts))
-    console = _console()
+    console = make_console()
     console.print(table)
     console.print(f"It is {today} in the shop. See what a run makes of it: daybreak run")
 
 
-def _make_table(*columns: str, right: int) -> Table:
+def make_table(*columns: str, right: int) -> Table:
+    """Return an empty table, the last ``right`` columns for numbers."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     for position, column in enumerate(columns):
         table.add_column(column.replace("_", " "), justify="right" if position >= len(columns) - right else "left", no_wrap=position == 0)

@@ -5,7 +5,9 @@ from typing import Any
 
 import dagster as dg
 
+from pipelines.assets.gate_wording import describe_verdicts, tell_failures, tell_remedy
 from pipelines.assets.ingestion import FRESH_HOURS, raw_key
+from pipelines.delivery.escalation import NO_OWNER, HeldTable, tell_escalation, tell_standing
 from pipelines.progress import Happening, tell
 from pipelines.state.mirror import Mirror, TableStatus
 from pipelines.state.results import record_result, sum_counts
@@ -54,19 +56,36 @@ def _make_metadata(status: TableStatus, result: TableResult, schema: TableSchema
     return metadata
 
 
+def _make_held_metadata(table: TableSpec, status: TableStatus) -> dict[str, Any]:
+    """Say what is held, since when and whose it is."""
+    if status.held_reason is None:
+        return {}
+    made: dict[str, Any] = {"held_mornings": status.held_mornings, "owner": table.owner or NO_OWNER}
+    made |= {"held_since": dg.MetadataValue.timestamp(status.held_since)} if status.held_since else {}
+    return made | ({"held_load_id": status.held_load_id} if status.held_load_id else {})
+
+
+def _tell_held(table: TableSpec, status: TableStatus, result: TableResult) -> str:
+    """Return how long the table is held, by what, and what to do; a table that is held for long is its owner's, by name."""
+    held = [HeldTable(table.owner, status.held_mornings, status.held_since)]
+    stopping = [verdict for verdict in result.verdicts if verdict.on_failure == "hold" and not verdict.passed]
+    reason = tell_failures(stopping) or result.held_reason or "for no reason that was told"
+    remedy = f". {tell_remedy(table.name, status.held_load_id, stopping)}" if stopping and status.held_load_id else ""
+    return f"{tell_escalation(held)}{tell_standing(held)}: {reason}{remedy}"
+
+
 def _make_gate_result(mirror: Mirror, table: TableSpec, result: TableResult) -> dg.AssetCheckResult:
     # Without a load, what was said of the one that stands: the last one judged may be one that was held.
     verdicts = result.verdicts or (mirror.last_verdicts(table.id, mirror.status(table.id).load_id) if result.outcome == "unchanged" else [])
-    failed = [verdict for verdict in verdicts if not verdict.passed]
-    numbers = {f"{verdict.check} ({verdict.on_failure})": dg.MetadataValue.json(dict(verdict.numbers)) for verdict in verdicts}
+    status, is_held = mirror.status(table.id), result.outcome == "held"
     return dg.AssetCheckResult(
         asset_key=raw_key(table),
         check_name="gate",
-        passed=result.outcome != "held" and not failed,
+        passed=not is_held and all(verdict.passed for verdict in verdicts),
         # Rows that stepped aside are a warning: the rest of the load passed. A held load is an error.
-        severity=dg.AssetCheckSeverity.ERROR if result.outcome == "held" else dg.AssetCheckSeverity.WARN,
-        description=result.held_reason or "; ".join(f"{verdict.check}: {verdict.on_failure}" for verdict in failed) or None,
-        metadata=numbers,
+        severity=dg.AssetCheckSeverity.ERROR if is_held else dg.AssetCheckSeverity.WARN,
+        description=_tell_held(table, status, result) if is_held else tell_failures(verdicts),
+        metadata={**(_make_held_metadata(table, status) if is_held else {}), **describe_verdicts(verdicts)},
     )
 
 

@@ -109,7 +109,7 @@ def _arguments_schema(rule: Rule) -> Json:
         arguments |= {name: _NUMERIC_BOUND for name in ("min_value", "max_value") if name in arguments}
     schema: Json = {"type": "object", "description": _describe(rule), "properties": arguments, "additionalProperties": False}
     if rule.bounds:
-        schema["anyOf"] = [{"required": ["min_value"]}, {"required": ["max_value"]}]
+        schema["anyOf"] = [{"required": [name]} for name in ("min_value", "max_value", "windows") if name in arguments]
     return {**schema, "required": [*rule.columns, *rule.required]}
 
 

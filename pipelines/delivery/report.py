@@ -7,10 +7,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pipelines.delivery.escalation import HeldTable, tell_escalation, tell_standing
+from pipelines.delivery.markdown import escape_markdown, write_table
 from pipelines.delivery.publish import publish
 from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
 from pipelines.state.results import results_of
+from pipelines.sync.spec import TableSpec
 
 KEPT_REPORTS = 90
 
@@ -29,12 +32,11 @@ class MorningReport:
 
     def as_markdown(self) -> str:
         """Render for the Dagster UI."""
-        lines = ["| table | outcome | read | loaded | quarantined | data as of |", "|---|---|---:|---:|---:|---|"]
-        lines += [
-            f"| {t['table']} | {t['outcome']} | {t['read']} | {t['loaded']} | {t['quarantined']} | {t['data_as_of']} |" for t in self.tables
-        ]
-        built = [f"{model['model']}: {model['status']}" for model in self.models]
-        return "\n".join([*lines, "", f"Models: {'; '.join(built)}", "", *[f"- **{problem}**" for problem in self.problems]])
+        rows = [[table[name] for name in ("table", "outcome", "read", "loaded", "quarantined", "data_as_of")] for table in self.tables]
+        tables = write_table(("table", "outcome", "read", "loaded", "quarantined", "data as of"), rows)
+        built = "; ".join(f"{model['model']}: {model['status']}" for model in self.models)
+        problems = [f"- **{escape_markdown(problem)}**" for problem in self.problems]
+        return "\n".join([tables, "", f"Models: {escape_markdown(built)}", "", *problems])
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class RunFacts:
 def make_report(settings: Settings, mirror: Mirror, run: RunFacts) -> MorningReport:
     """Gather the report of a run from the mirror; tables that the run did not touch are told from their standing state."""
     results = results_of(mirror, run.run_id)
-    tables = [_table(mirror, table.id, results.get(table.id)) for source in settings.sources() for table in source.tables]
+    tables = [_table(mirror, table, results.get(table.id)) for source in settings.sources() for table in source.tables]
     models = [_model(mirror, model, build) for model, build in sorted(mirror.builds().items()) if model in run.models]
     deliveries = [
         {"delivery": name, "status": item["status"], "data_as_of": item["data_as_of"], "reason": item["reason"]}
@@ -66,11 +68,21 @@ def make_report(settings: Settings, mirror: Mirror, run: RunFacts) -> MorningRep
 
 def _held(tables: Sequence[Mapping[str, Any]]) -> list[str]:
     """One problem a root cause: a source that is down is one, however many tables it has."""
-    causes: dict[str, list[str]] = {}
+    causes: dict[str, list[Mapping[str, Any]]] = {}
     for table in tables:
         if table["held"]:
-            causes.setdefault(table["held"], []).append(table["table"])
-    return [f"{', '.join(names)} {'is' if len(names) == 1 else 'are'} held: {cause}" for cause, names in causes.items()]
+            causes.setdefault(table["held"], []).append(table)
+    return [_tell_held(cause, those) for cause, those in causes.items()]
+
+
+def _tell_held(cause: str, tables: Sequence[Mapping[str, Any]]) -> str:
+    names = ", ".join(table["table"] for table in tables)
+    held = [HeldTable(table["owner"], table["held_mornings"], _instant(table["held_since"])) for table in tables]
+    return f"{tell_escalation(held)}{names} {'is' if len(tables) == 1 else 'are'} {tell_standing(held)}: {cause}"
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
 
 
 def _not_built(models: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -97,11 +109,12 @@ def read_report(settings: Settings, run_id: str) -> Mapping[str, Any] | None:
     return report if report.get("run_id") == run_id else None
 
 
-def _table(mirror: Mirror, table_id: str, result: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    status = mirror.status(table_id)
+def _table(mirror: Mirror, table: TableSpec, result: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    status = mirror.status(table.id)
     numbers = result["numbers"] if result else {}
     return {
-        "table": table_id,
+        "table": table.id,
+        "owner": table.owner,
         "outcome": result["outcome"] if result else "not run",
         "read": numbers.get("read", 0),
         "loaded": numbers.get("inserted", 0) + numbers.get("updated", 0),
@@ -111,6 +124,8 @@ def _table(mirror: Mirror, table_id: str, result: Mapping[str, Any] | None) -> M
         "data_as_of": status.data_as_of.isoformat(timespec="seconds") if status.data_as_of else None,
         "note": result["note"] if result else "",
         "held": status.held_reason,
+        "held_since": status.held_since.isoformat(timespec="seconds") if status.held_since else None,
+        "held_mornings": status.held_mornings,
     }
 
 

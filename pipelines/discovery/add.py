@@ -7,6 +7,7 @@ Not here: what the texts say (``write``, ``staging``).
 import difflib
 import os
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,7 +96,8 @@ def write_files(addition: Addition) -> None:
         ) from error
     finally:
         for file in temporary.values():
-            file.unlink(missing_ok=True)
+            with suppress(OSError):  # what could not be written need not be taken away
+                file.unlink()
 
 
 def _find_source(settings: Settings, name: str) -> SourceSpec:

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from pipelines.gates.bounds import kind_of, make_bound, make_value
 from pipelines.gates.rules import Rule
+from pipelines.gates.windows import read_windows
 
 _FLAGS = ("strict_min", "strict_max", "or_equal")
 # GX's own words and defaults (the first); a row of a pair with one NULL is unexpected unless it is ignored.
@@ -25,8 +26,10 @@ def convert_arguments(rule: Rule, arguments: Mapping[str, Any], types: Sequence[
     ``types`` are those of the columns that the expectation names, in order. Defaults are filled in.
     """
     converted: dict[str, Any] = {name: arguments[name] for name in rule.columns}
+    if rule.class_with(arguments) == "history":
+        return converted, [f"`{name}`: {problem}" for name, problem in _find_window_problems(arguments)]
     problems: list[str] = []
-    for name in rule.required + rule.optional:
+    for name in (name for name in rule.required + rule.optional if name != "windows"):
         try:
             converted[name] = _convert(rule, name, arguments.get(name), types)
         except ValueError as problem:
@@ -38,6 +41,8 @@ def convert_arguments(rule: Rule, arguments: Mapping[str, Any], types: Sequence[
 
 def find_untyped_problems(rule: Rule, arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return (argument, problem) for the values that are wrong whatever the columns' types are."""
+    if rule.class_with(arguments) == "history":
+        return _find_window_problems(arguments)
     problems, bounds = [], dict[str, Any](min_value=None, max_value=None)
     for name in rule.required + rule.optional:
         try:
@@ -54,6 +59,12 @@ def find_untyped_problems(rule: Rule, arguments: Mapping[str, Any]) -> list[tupl
     if rule.bounds and not problems:
         problems += [("min_value", problem) for problem in _range_problems(bounds)]
     return problems
+
+
+def _find_window_problems(arguments: Mapping[str, Any]) -> list[tuple[str, str]]:
+    problems = read_windows(arguments)[1]
+    flags = [name for name in _FLAGS if not isinstance(arguments.get(name), bool | None)]
+    return problems + [(name, f"{arguments[name]!r} is neither true nor false") for name in flags]
 
 
 def _convert(  # noqa: PLR0911 - one per argument

@@ -16,15 +16,15 @@ from pipelines.gates.rules import RULES, GateClass, Rule
 from pipelines.sync.spec import Expectation, TableSpec
 
 
-def find_class(name: str) -> GateClass | None:
+def find_class(expectation: Expectation) -> GateClass | None:
     """Return the class of an expectation; None if it cannot be a gate."""
-    rule = RULES.get(name)
-    return rule.gate_class if rule else None
+    rule = RULES.get(expectation.name)
+    return rule.class_with(expectation.arguments) if rule else None
 
 
 def select_expectations(spec: TableSpec, gate_class: GateClass) -> tuple[Expectation, ...]:
     """Return the expectations of one class, in the catalog's order."""
-    return tuple(expectation for expectation in spec.expectations if find_class(expectation.name) == gate_class)
+    return tuple(expectation for expectation in spec.expectations if find_class(expectation) == gate_class)
 
 
 def find_columns(rule: Rule, expectation: Expectation) -> tuple[str, ...]:

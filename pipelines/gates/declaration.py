@@ -65,7 +65,7 @@ def did_you_mean(word: str, words: Iterable[str]) -> str:
 def declaration_problems(rule: Rule, expectation: Expectation) -> list[DeclarationProblem]:
     """Return what is wrong with the class, ``mostly`` and the names of the arguments."""
     problems = []
-    if rule.gate_class == "load" and expectation.on_failure == "quarantine":
+    if rule.gate_class != "row" and expectation.on_failure == "quarantine":
         problems.append(DeclarationProblem("it judges the whole load, so no single row can step aside: it may hold or warn"))
     mostly = expectation.mostly
     if isinstance(mostly, bool) or not isinstance(mostly, int | float) or not 0 < mostly <= 1:
@@ -75,6 +75,9 @@ def declaration_problems(rule: Rule, expectation: Expectation) -> list[Declarati
     for argument in expectation.arguments:
         if argument == "mostly":
             problems.append(DeclarationProblem("`mostly` stands beside `on_failure`, not among the arguments", argument))
+        elif argument == "windows" and argument not in rule.arguments:
+            able = ", ".join(name for name, other in RULES.items() if other.takes_windows)
+            problems.append(DeclarationProblem(f"takes no `windows`: only the sizes of earlier loads are kept, for {able}", argument))
         elif argument not in rule.arguments:
             problems.append(DeclarationProblem(f"takes no argument `{argument}`{did_you_mean(argument, rule.arguments)}", argument))
     return problems + [DeclarationProblem(f"needs the argument `{name}`") for name in missing_arguments(rule, expectation)]

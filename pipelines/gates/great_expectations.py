@@ -25,7 +25,8 @@ import pyarrow as pa
 from pipelines.gates.arguments import convert_arguments
 from pipelines.gates.bounds import kind_of, plain_type
 from pipelines.gates.classes import check_expectations, find_columns, make_config_error, select_expectations
-from pipelines.gates.judge import judge
+from pipelines.gates.history import check_history
+from pipelines.gates.judge import MOST_EXAMPLES, judge
 from pipelines.gates.load_measures import check_landed
 from pipelines.gates.rules import RULES, Rule
 from pipelines.sync.model import Verdict
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _SLICE_ROWS = 65_536
 _SLICE_BYTES = 16 * 2**20
 _FRAME = "slice"
+_KEY_CHARACTERS = 64  # of an example: a key may be a whole document
 _LOADING = threading.Lock()  # the warning filters are the whole process's
 _DOMAIN = ("column", "column_A", "column_B", "ignore_row_if")
 
@@ -67,13 +69,14 @@ class GreatExpectationsGate:
         return tuple(_check_column(spec, expectation, rows) for expectation in expectations)
 
     def check_load(self, spec: TableSpec, load: LandedLoad) -> Sequence[LoadFinding]:
-        """Evaluate the load expectations over the landed ``files`` (in the chunks' order). See ``Gate.check_load``."""
-        if not select_expectations(spec, "load"):
-            return ()
-        return check_landed(spec, load.files, load.rows, scratch=self.scratch, memory_bytes=self.memory_bytes)
+        """Evaluate the load and the history expectations, in the catalog's order. See ``Gate.check_load``."""
+        found = list(check_history(spec, load))
+        if select_expectations(spec, "load"):
+            found += check_landed(spec, load.files, load.rows, scratch=self.scratch, memory_bytes=self.memory_bytes)
+        return sorted(found, key=lambda finding: spec.expectations.index(finding.expectation))
 
     def judge(self, spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding] | None) -> Sequence[Verdict]:
-        """Return one verdict an expectation of ``spec``. See ``judge.judge``."""
+        """Return one verdict an expectation of ``spec`` that was evaluated. See ``judge.judge``."""
         return judge(spec, row_findings, load_findings)
 
 
@@ -90,17 +93,31 @@ def _check_column(spec: TableSpec, expectation: Expectation, rows: pa.Table) -> 
     arguments, _ = convert_arguments(rule, expectation.arguments, [column.type for column in table.schema])
     if "value_set" in arguments:
         arguments["value_set"] = _make_series(pa.array(arguments["value_set"], plain_type(table.schema.field(0).type)))
-    evaluated, failed, failing = 0, 0, []
+    evaluated, failed, failing, first = 0, 0, list[int](), list[int]()
     try:
         for start, mask in _make_masks(rule, arguments, table):
+            found = mask.index[mask]
             evaluated += len(mask)
-            failed += int(mask.sum())
+            failed += len(found)
+            first += [start + int(position) for position in found[: MOST_EXAMPLES - len(first)]]
             if expectation.on_failure == "quarantine":
-                failing += [start + position for position in mask.index[mask].tolist()]
+                failing += (found + start).tolist()
     except _CannotEvaluate as cannot:
         problem = f"`{spec.id}`, `{expectation.label}`: GX cannot evaluate it: {cannot}"
         raise make_config_error(spec, [problem]) from None
-    return RowFinding(expectation, evaluated, failed, tuple(failing))
+    return RowFinding(expectation, evaluated, failed, tuple(failing), _name_rows(spec, rows, first))
+
+
+def _name_rows(spec: TableSpec, rows: pa.Table, positions: Sequence[int]) -> tuple[str, ...]:
+    """Return the keys of a few rows as text. Only keys: they are never masked, and every other value may be."""
+    if not spec.key or not set(spec.key) <= set(rows.column_names):
+        return ()
+    return tuple(", ".join(_write_key(rows[name][position].as_py()) for name in spec.key) for position in positions)
+
+
+def _write_key(value: object) -> str:
+    text = "NULL" if value is None else value.hex() if isinstance(value, bytes) else str(value)
+    return text if len(text) <= _KEY_CHARACTERS else f"{text[:_KEY_CHARACTERS]}…"
 
 
 class _CannotEvaluate(Exception):

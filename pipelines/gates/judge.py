@@ -7,18 +7,23 @@ Pure. Not here: evaluating (``great_expectations``, ``load_measures``), and what
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
+from typing import Any
 
 from pipelines.gates.classes import find_class
+from pipelines.gates.windows import read_windows
 from pipelines.sync.model import Verdict
 from pipelines.sync.protocols import LoadFinding, RowFinding
 from pipelines.sync.spec import Expectation, TableSpec
+
+MOST_EXAMPLES = 3  # failing rows that a verdict names: enough to look them up, and a line that can be read
 
 
 def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Sequence[LoadFinding] | None) -> tuple[Verdict, ...]:
     """Return one verdict per expectation of ``spec``, in the catalog's order.
 
-    ``row_findings`` are those of every chunk; none at all means that the load had no rows, which passes. ValueError
-    if a finding belongs to no expectation or a load expectation has none: a gate that nobody asked must not pass.
+    ``row_findings`` are those of every chunk; none at all means that the load had no rows, which passes. With None for
+    ``load_findings``, rows were judged and no load, so there are verdicts on rows only. ValueError if a finding belongs to
+    no expectation or an expectation on the load has none: a gate that nobody asked must not pass.
     """
     findings: Sequence[RowFinding | LoadFinding] = (*row_findings, *(load_findings or ()))
     strangers = [finding.expectation.label for finding in findings if finding.expectation not in spec.expectations]
@@ -27,7 +32,7 @@ def judge(spec: TableSpec, row_findings: Sequence[RowFinding], load_findings: Se
     names = name_checks(spec)
     verdicts = []
     for name, expectation in zip(names, spec.expectations, strict=True):
-        if find_class(expectation.name) == "row":
+        if find_class(expectation) == "row":
             mine = [finding for finding in row_findings if finding.expectation == expectation]
             verdicts.append(_judge_rows(spec, name, expectation, mine))
         elif load_findings is not None:
@@ -54,6 +59,8 @@ def is_share_met(evaluated: int, failed: int, mostly: float) -> bool:
 
 def _describe(expectation: Expectation) -> str:
     arguments = {key: value for key, value in expectation.arguments.items() if key != "column"}
+    if find_class(expectation) == "history":
+        arguments = {"windows": " and ".join(f"{window.statistic} of {window.range}" for window in read_windows(arguments)[0])}
     if expectation.mostly != 1:
         arguments["mostly"] = expectation.mostly
     return ", ".join(f"{key}={value}" for key, value in (arguments | {"on_failure": expectation.on_failure}).items())
@@ -69,7 +76,10 @@ def _judge_rows(spec: TableSpec, name: str, expectation: Expectation, findings: 
     evaluated = sum(finding.evaluated for finding in findings)
     failed = sum(finding.failed for finding in findings)
     passed = is_share_met(evaluated, failed, expectation.mostly)
-    return Verdict(spec.id, name, passed, expectation.on_failure, _make_numbers(evaluated, failed, expectation.mostly))
+    numbers: dict[str, Any] = {**_make_numbers(evaluated, failed, expectation.mostly)}
+    examples = dict.fromkeys(example for finding in findings for example in finding.examples)
+    numbers |= {"examples": list(examples)[:MOST_EXAMPLES]} if examples else {}
+    return Verdict(spec.id, name, passed, expectation.on_failure, numbers)
 
 
 def _judge_load(spec: TableSpec, name: str, finding: LoadFinding) -> Verdict:
@@ -77,5 +87,13 @@ def _judge_load(spec: TableSpec, name: str, finding: LoadFinding) -> Verdict:
     if isinstance(observed, Mapping) and {"evaluated", "failed"} <= observed.keys():
         numbers = _make_numbers(observed["evaluated"], observed["failed"], expectation.mostly)
         return Verdict(spec.id, name, finding.passed, expectation.on_failure, numbers)
-    numbers_of = dict(observed) if isinstance(observed, Mapping) else {"observed": observed}
+    numbers_of = dict(observed) if isinstance(observed, Mapping) else {"observed": observed, **_bounds(expectation)}
     return Verdict(spec.id, name, finding.passed, expectation.on_failure, numbers_of)
+
+
+def _bounds(expectation: Expectation) -> dict[str, Any]:
+    """Return what was asked of the number, as the catalog has it."""
+    words = {"value": "exactly", "min_value": "more than" if expectation.arguments.get("strict_min") else "at least"}
+    words |= {"max_value": "less than" if expectation.arguments.get("strict_max") else "at most"}
+    given = ((word, expectation.arguments.get(name)) for name, word in words.items())
+    return {word: value if isinstance(value, int | float | str) else str(value) for word, value in given if value is not None}

@@ -1,13 +1,14 @@
 """Which of Great Expectations' expectations may guard a landing, of which class each is, and what it takes.
 
-A table, and no behaviour. Not here: judging arguments (``classes``), evaluating (``great_expectations``,
+A table, and next to no behaviour. Not here: judging arguments (``classes``), evaluating (``great_expectations``,
 ``load_measures``). It imports nothing heavy, because the catalog is checked whenever the project loads.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-GateClass = Literal["row", "load"]
+GateClass = Literal["row", "load", "history"]
 # Which column types an expectation makes sense of; see ``bounds.is_accepted``.
 Accepts = Literal["any", "value", "ordered", "number", "text"]
 # What ``min_value`` and ``max_value`` are: values of the column, numbers, whole counts, or shares of 1.
@@ -21,7 +22,8 @@ class Rule:
     """One expectation as this project takes it.
 
     ``columns`` are the arguments that name columns. ``metric`` is GX's own metric (row class only; a contract test
-    compares it with GX). ``takes_mostly`` says whether a share of rows can be asked for at all.
+    compares it with GX). ``takes_mostly`` says whether a share of rows can be asked for at all. ``gate_class`` is that of
+    the expectation without ``windows``.
     """
 
     gate_class: GateClass
@@ -38,6 +40,15 @@ class Rule:
     def arguments(self) -> tuple[str, ...]:
         """All arguments that the expectation takes."""
         return self.columns + self.required + self.optional
+
+    @property
+    def takes_windows(self) -> bool:
+        """Whether its bounds may follow from earlier loads. Of those, only the sizes are kept."""
+        return "windows" in self.optional
+
+    def class_with(self, arguments: Mapping[str, Any]) -> GateClass:
+        """Return the class of the expectation with these arguments."""
+        return "history" if self.takes_windows and "windows" in arguments else self.gate_class
 
 
 def _text(metric: str, *required: str, optional: tuple[str, ...] = (), bounds: Bounds | None = None) -> Rule:
@@ -75,7 +86,7 @@ RULES: dict[str, Rule] = {
     "expect_column_pair_values_to_be_equal": _pair("equal", "value"),
     "expect_column_values_to_be_unique": Rule("load", "value", reads_values=False),
     "expect_compound_columns_to_be_unique": Rule("load", "value", ("column_list",), optional=("ignore_row_if",), reads_values=False),
-    "expect_table_row_count_to_be_between": Rule("load", columns=(), optional=_RANGE, bounds="count", takes_mostly=False),
+    "expect_table_row_count_to_be_between": Rule("load", columns=(), optional=(*_RANGE, "windows"), bounds="count", takes_mostly=False),
     "expect_table_row_count_to_equal": Rule("load", columns=(), required=("value",), takes_mostly=False),
     "expect_column_distinct_values_to_be_in_set": _distinct(),
     "expect_column_distinct_values_to_contain_set": _distinct(),

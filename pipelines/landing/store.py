@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import LandingCorrupt, LoadConflict, PrerequisiteError
+from pipelines.errors import LandingCorrupt, PrerequisiteError
 from pipelines.sync import codec
 from pipelines.sync.model import Bound, Chunk, LoadPlan, Part, QuarantinedRow
 from pipelines.sync.spec import TableSpec
@@ -90,12 +90,12 @@ class LoadFolder:
         self.verify(chunk)
         return pq.read_table(self.path / chunk.file_name)
 
-    def write_aside(self, chunk: Chunk, rows: Sequence[QuarantinedRow]) -> Path:
-        """Write the rows of a chunk that stepped aside beside it; gating a load again writes the file anew."""
+    def write_aside(self, chunk: Chunk, slices: Iterable[Sequence[QuarantinedRow]]) -> Path:
+        """Write the rows of a chunk that stepped aside beside it, slice by slice; gating a load again writes the file anew."""
         file = self.path / f"aside-{chunk.number:06d}.parquet"
-        table = pa.Table.from_pylist([asdict(row) for row in rows], ASIDE_SCHEMA)
-        with _explaining_full_disk(self.path):
-            pq.write_table(table, file, compression="zstd")
+        with _explaining_full_disk(self.path), pq.ParquetWriter(file, ASIDE_SCHEMA, compression="zstd") as writer:
+            for rows in slices:
+                writer.write_table(pa.Table.from_pylist([asdict(row) for row in rows], ASIDE_SCHEMA))
         return file
 
     def verify(self, chunk: Chunk) -> None:
@@ -113,22 +113,12 @@ class LoadFolder:
 
     def mark_held(self, reason: str, held_at: datetime) -> None:
         """Keep the files for a person to look at or to let in; the next run reads anew."""
-        _write_whole(self.path / "held.json", json.dumps({"reason": reason, "held_at": held_at.isoformat()}))
+        told = {"reason": reason, "held_at": held_at.isoformat(), "chunks": len(self.chunks), "rows": self.rows}
+        _write_whole(self.path / "held.json", json.dumps(told))
 
     def discard(self) -> None:
         """Delete the load's files: nothing in them is new."""
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-@dataclass(frozen=True)
-class HeldLoad:
-    """A load that a gate kept out and whose files are still here."""
-
-    path: Path
-    plan: LoadPlan
-    rows: int
-    reason: str
-    held_at: datetime
 
 
 class Landing:
@@ -151,7 +141,7 @@ class Landing:
         with _explaining_full_disk(self.root):
             path.mkdir(parents=True, exist_ok=False)
             _write_whole(path / "plan.json", codec.dump(codec.PLAN, plan))
-        with _locked(path / "plan.json") as is_mine:
+        with lock_file(path / "plan.json") as is_mine:
             if not is_mine:
                 raise RuntimeError(f"somebody locked the new folder {path}")
             yield LoadFolder(path, plan, [])
@@ -162,7 +152,7 @@ class Landing:
         for path in self._loads(spec):
             if (path / "held.json").exists() or (path / "committed").exists() or not (path / "plan.json").exists():
                 continue
-            with _locked(path / "plan.json") as is_mine:
+            with lock_file(path / "plan.json") as is_mine:
                 if is_mine and path.exists():
                     try:
                         folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
@@ -182,30 +172,11 @@ class Landing:
             for path in sorted(ended)[: -self._kept_loads]:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def held_loads(self) -> list[HeldLoad]:
-        """Return the held loads of every table, oldest first."""
-        marks = sorted(self.root.glob("*/*/*/held.json"), key=lambda mark: mark.parent.name)
-        return [_read_held(mark) for mark in marks]
-
-    @contextmanager
-    def open_held(self, held: HeldLoad) -> Iterator[LoadFolder]:
-        """Yield the folder of a held load, locked. Raises ``LoadConflict`` if somebody else has it, or it is gone."""
-        with _locked(held.path / "plan.json") as is_mine:
-            if not is_mine or not (held.path / "held.json").exists():
-                raise LoadConflict(
-                    "another run works on this load, or has ended it.",
-                    safe="Nothing was changed.",
-                    remedy="Look at `daybreak quarantine list` again.",
-                    table=held.plan.table,
-                    load_id=held.plan.load_id,
-                )
-            yield LoadFolder(held.path, held.plan, _manifest(held.path))
-
     def purge_table(self, spec: TableSpec) -> int:
         """Delete the files of every load of a table that no living process works on; return how many loads that were."""
         gone = 0
         for path in self._loads(spec):
-            with _locked(path / "plan.json") as is_mine:
+            with lock_file(path / "plan.json") as is_mine:
                 if is_mine or not (path / "plan.json").exists():
                     shutil.rmtree(path, ignore_errors=True)
                     gone += 1
@@ -233,13 +204,6 @@ def _manifest(path: Path) -> list[Chunk]:
     return chunks
 
 
-def _read_held(mark: Path) -> HeldLoad:
-    told = json.loads(mark.read_bytes())
-    plan = codec.PLAN.validate_json((mark.parent / "plan.json").read_bytes())
-    rows = sum(codec.CHUNK.validate_json(record.read_bytes()).rows for record in mark.parent.glob("chunk-*.json"))
-    return HeldLoad(mark.parent, plan, rows, told["reason"], datetime.fromisoformat(told["held_at"]))
-
-
 def _repeating(rows: pa.Table) -> list[str] | bool:
     """Return the columns whose values repeat: a dictionary on others costs time and saves nothing."""
     sample = rows.slice(0, 5000)
@@ -250,7 +214,7 @@ def _repeating(rows: pa.Table) -> list[str] | bool:
 
 
 @contextmanager
-def _locked(file: Path) -> Iterator[bool]:
+def lock_file(file: Path) -> Iterator[bool]:
     """Hold an advisory lock that ends with the process; yields False if another one holds it."""
     try:
         descriptor = os.open(file, os.O_RDONLY)

@@ -188,9 +188,10 @@ class Mirror:
         else:
             self.write(self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}))
 
-    def record_released(self, table_id: str, load_id: str) -> None:
-        """Note that a person let a held load in; the table is held no longer, if it was that load that was waiting."""
-        self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id, t.tables.c.held_load_id == load_id).values(**_NOT_HELD))
+    def record_released(self, table_id: str, load_id: str, next_held: tuple[str, str] | None = None) -> None:
+        """Note that a person let a held load in. If it was that load that held the table, it is held by the next (load, reason) or by none."""
+        held = {"held_load_id": next_held[0], "held_reason": next_held[1]} if next_held else _NOT_HELD
+        self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id, t.tables.c.held_load_id == load_id).values(**held))
 
     def record_verdicts(self, verdicts: Sequence[Verdict], batch: str) -> None:
         """Keep what checks said of a load or a build."""

@@ -5,7 +5,7 @@ rows stepped aside. Everything else is the table's expectations, judged by the G
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pipelines.landing import scan
@@ -50,7 +50,12 @@ class GatedLoad:
 
 
 def gate_load(request: GateRequest) -> GatedLoad:
-    """Judge every chunk, then the load. Raises ``ConfigError`` for an expectation that cannot be evaluated."""
+    """Judge every chunk, then the load. Raises ``ConfigError`` for an expectation that cannot be evaluated.
+
+    A load that is released "as it is" still has its bad rows step aside: the table's promise is that every row in it passed its
+    `quarantine` gates, and letting a load in does not mend a row. What a person overrules is a judgement on the load as a
+    whole: how many rows stepped aside, and every `hold` gate.
+    """
     spec, folder = request.spec, request.folder
     gated, findings = GatedLoad(), list[RowFinding]()
     # Rows that are read again one by one are mostly bad, or they would not be: a share of them says nothing.
@@ -72,8 +77,8 @@ def gate_load(request: GateRequest) -> GatedLoad:
 
 def most_aside(spec: TableSpec, rows: int) -> int:
     """Return how many of a load's rows may step aside: the table's count, or its share of the rows but never less than a few."""
-    if isinstance(spec.max_quarantined, int):
-        return spec.max_quarantined
+    if isinstance(spec.max_quarantined, int) or spec.max_quarantined == 0:
+        return int(spec.max_quarantined)
     return max(ALWAYS_TOLERATED, int(spec.max_quarantined * rows))
 
 
@@ -97,7 +102,7 @@ def _gate_chunk(request: GateRequest, chunk: Chunk, gated: GatedLoad, budget: in
     if reasons and gated.aside <= budget:
         path = str(folder.write_aside(chunk, quarantined_rows(spec, rows, reasons, request.time_zone)))
     gated.files.append(StagedFile(str(folder.path / chunk.file_name), chunk.rows, path, len(reasons)))
-    return findings
+    return [replace(finding, failing=()) for finding in findings]  # where they stand is in the file now
 
 
 def _own_verdicts(spec: TableSpec, folder: LoadFolder, gated: GatedLoad, budget: int) -> list[Verdict]:

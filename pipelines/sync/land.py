@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,6 +18,8 @@ from pipelines.sync.protocols import UNFIT_COLUMN
 from pipelines.sync.spec import TableSpec
 
 KeyOf = Callable[[], bytes]
+
+SLICE_ROWS = 5_000  # rows that stand as Python objects at once: a chunk's quarter of a million would be half a gigabyte
 
 
 def mask(spec: TableSpec, rows: pa.Table, mask_key: KeyOf) -> pa.Table:
@@ -52,10 +55,12 @@ def _without(text: str | None, masks: Mapping[str, str]) -> str | None:
 
 
 def null_key_positions(spec: TableSpec, rows: pa.Table) -> list[int]:
-    """Return the positions of rows with a NULL in a key column."""
+    """Return the positions of rows with a NULL in a key column; one whose value only does not fit has a key."""
+    unfit = rows.column(UNFIT_COLUMN)
     missing: set[int] = set()
     for name in spec.key:
-        missing.update(pc.indices_nonzero(pc.is_null(rows.column(name))).to_pylist())
+        found = pc.indices_nonzero(pc.is_null(rows.column(name))).to_pylist()
+        missing.update(position for position in found if name not in json.loads(unfit[position].as_py() or "{}"))
     return sorted(missing)
 
 
@@ -68,12 +73,16 @@ def unfit_positions(rows: pa.Table) -> list[int]:
     return found
 
 
-def quarantined_rows(spec: TableSpec, rows: pa.Table, reasons: Mapping[int, tuple[str, str]], time_zone: str) -> Sequence[QuarantinedRow]:
-    """Return the rows at the positions of ``reasons`` (column, reason) with their text, for the quarantine."""
-    positions = sorted(reasons)
-    columns = {name: _values(rows.column(name).take(pa.array(positions, pa.int64()))) for name in rows.column_names}
-    taken = [{name: values[n] for name, values in columns.items()} for n in range(len(positions))]
-    return [_quarantined(spec, row, position, reasons[position], time_zone) for position, row in zip(positions, taken, strict=True)]
+def quarantined_rows(
+    spec: TableSpec, rows: pa.Table, reasons: Mapping[int, tuple[str, str]], time_zone: str
+) -> Iterator[Sequence[QuarantinedRow]]:
+    """Yield the rows at the positions of ``reasons`` (column, reason) with their text, for the quarantine: a slice at a time."""
+    every = sorted(reasons)
+    for start in range(0, len(every), SLICE_ROWS):
+        positions = every[start : start + SLICE_ROWS]
+        columns = {name: _values(rows.column(name).take(pa.array(positions, pa.int64()))) for name in rows.column_names}
+        taken = [{name: values[n] for name, values in columns.items()} for n in range(len(positions))]
+        yield [_quarantined(spec, row, position, reasons[position], time_zone) for position, row in zip(positions, taken, strict=True)]
 
 
 def _quarantined(spec: TableSpec, row: dict[str, Any], position: int, why: tuple[str, str], time_zone: str) -> QuarantinedRow:
@@ -88,6 +97,8 @@ def _quarantined(spec: TableSpec, row: dict[str, Any], position: int, why: tuple
 
 
 def _values(column: pa.ChunkedArray) -> list[Any]:
+    if pa.types.is_float32(column.type):  # as a float of Python's it would show digits that nobody wrote
+        return [None if value is None else numpy.float32(value) for value in column.to_pylist()]
     try:
         values: list[Any] = column.to_pylist()
         return values
@@ -115,6 +126,8 @@ def as_text(value: object) -> str | None:
         return "\\x" + value.hex()
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, Decimal):
+        return f"{value:f}"  # never 1.00E-8
     if isinstance(value, datetime):
         return _trimmed(value.replace(tzinfo=None).isoformat(sep=" ")) + ("+00" if value.tzinfo else "")
     return _trimmed(value.isoformat()) if isinstance(value, time) else str(value)

@@ -124,8 +124,9 @@ def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> Sta
 
 def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed: tuple[DayDigest, ...]) -> Watermark:
     planned = folder.plan
-    if planned.window.keys:  # the table is as far as it was; only these rows are newer
-        return replace(engine.mirror.status(spec.id).watermark or Watermark(), load_id=planned.load_id)
+    if planned.window.keys:
+        # The table is as far as it was, only these rows are newer; so what the last read returned is not what stands in it.
+        return replace(engine.mirror.status(spec.id).watermark or Watermark(), load_id=planned.load_id, digest=None)
     watermark = Watermark(
         load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint, content_fingerprint=codec.content_fingerprint(spec)
     )

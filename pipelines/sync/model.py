@@ -153,6 +153,15 @@ class QuarantineCount:
 
 
 @dataclass(frozen=True)
+class WaitingRows:
+    """The open rows of a table: ``keys`` (JSON, each once) can be asked for; of rows without a whole key only the days are known."""
+
+    keys: tuple[str, ...]
+    unnamed: int
+    unnamed_days: tuple[date, ...]
+
+
+@dataclass(frozen=True)
 class StagedFile:
     """A landed file, and the file with those of its rows that stepped aside, if there are any (columns: ``QuarantinedRow``)."""
 

@@ -18,6 +18,7 @@ from pipelines.sync.model import (
     QuarantineState,
     StagedLoad,
     Verdict,
+    WaitingRows,
     Watermark,
     Window,
 )
@@ -137,6 +138,9 @@ class Warehouse(Protocol):
         self, spec: TableSpec, state: QuarantineState | None, key: str | None, limit: int | None
     ) -> Sequence[QuarantineEntry]:
         """Return the table's entries, oldest first: of one state (all: None) and one key (JSON; all: None), at most ``limit``."""
+
+    def find_waiting(self, spec: TableSpec, key: str | None) -> WaitingRows:
+        """Return which open rows of the table (or the one of ``key``, JSON) can be read again by key, and how many cannot."""
 
     def erase_traces(self) -> None:
         """Make deleted rows unreadable, as far as the store can: nothing that was deleted or replaced MUST be left in its files."""

@@ -7,15 +7,16 @@ import json
 from collections.abc import Sequence
 from datetime import timedelta
 
-from pipelines.errors import PrerequisiteError
+from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
 from pipelines.state.mirror import Attempt
 from pipelines.sync import codec
 from pipelines.sync.context import Engine
-from pipelines.sync.engine import plan_load, summarise, sync_table
+from pipelines.sync.engine import MAX_REPLANS, plan_load, summarise, sync_table
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.load import ReadyLoad, commit_load
-from pipelines.sync.model import NULL_KEY, Bound, LoadPlan, Observation, QuarantineEntry, TableResult, Window
+from pipelines.sync.model import Bound, LoadPlan, Observation, TableResult, WaitingRows, Window
 from pipelines.sync.plan import DayRange
+from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import read_and_land
 from pipelines.sync.schema import check_names, plan_changes
 from pipelines.sync.shape import TableSchema
@@ -30,29 +31,41 @@ def replay_quarantine(engine: Engine, spec: TableSpec, key: str | None = None) -
     Rows without a whole key cannot be asked for: for them the table is synced. Raises ``PrerequisiteError`` if the schema or
     the entry changed since the last load, because then the whole table is read again anyway.
     """
-    entries = engine.warehouse.read_quarantine(spec, "open", key, None)
-    keys = list(dict.fromkeys(entry.key for entry in entries if entry.key and entry.reason != NULL_KEY))
-    results = [reread_keys(engine, spec, [tuple(json.loads(key)) for key in keys])] if keys else []
-    if unnamed := [entry for entry in entries if not entry.key or entry.reason == NULL_KEY]:
-        results += _sync_unnamed(engine, spec, unnamed)
+    waiting = engine.warehouse.find_waiting(spec, key)
+    results = [reread_keys(engine, spec, [tuple(json.loads(text)) for text in waiting.keys])] if waiting.keys else []
+    if waiting.unnamed:
+        results += _sync_unnamed(engine, spec, waiting)
     return summarise(spec, results)
 
 
-def _sync_unnamed(engine: Engine, spec: TableSpec, entries: Sequence[QuarantineEntry]) -> list[TableResult]:
-    days = sorted({entry.day for entry in entries if entry.day}) if spec.partition else []
+def _sync_unnamed(engine: Engine, spec: TableSpec, waiting: WaitingRows) -> list[TableResult]:
+    days = waiting.unnamed_days if spec.partition else ()
     return [sync_table(engine, spec, DayRange(day, day + timedelta(days=1))) for day in days] or [sync_table(engine, spec)]
 
 
 def reread_keys(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> TableResult:
     """Read the rows of ``keys`` again and load them: new versions replace old ones, and what fails the gates stays in quarantine."""
-    results = []
-    for start in range(0, len(keys), KEYS_PER_LOAD):
-        with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
-            planned = plan_keys(engine, spec, engine.source.describe(spec), keys[start : start + KEYS_PER_LOAD])
-            result = _reread(engine, spec, planned, attempt)
-            attempt.finish(result.outcome, result.held_reason)
-            results.append(result)
-    return summarise(spec, results)
+    batches = (keys[start : start + KEYS_PER_LOAD] for start in range(0, len(keys), KEYS_PER_LOAD))
+    return summarise(spec, [_reread_batch(engine, spec, batch) for batch in batches])
+
+
+def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> TableResult:
+    """Read one load's keys again, planned anew while other runs commit the table or its schema moves."""
+    for _ in range(MAX_REPLANS + 1):
+        try:
+            with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
+                planned = plan_keys(engine, spec, engine.source.describe(spec), keys)
+                result = _reread(engine, spec, planned, attempt)
+                attempt.finish(result.outcome, result.held_reason)
+                return result
+        except (SchemaMoved, LoadConflict):
+            engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    raise SourceUnavailable(
+        f"other runs committed the table, or its schema moved, {MAX_REPLANS + 1} times while its rows were read again.",
+        safe="What was read again before is committed; the rest is as it was.",
+        remedy="Run again when the other run is over.",
+        table=spec.id,
+    )
 
 
 def plan_keys(engine: Engine, spec: TableSpec, schema: TableSchema, keys: Sequence[Bound]) -> LoadPlan:

@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from pipelines.sync import codec
-from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad
+from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad, WaitingRows
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import TableSchema
@@ -18,7 +18,7 @@ from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
 from pipelines.warehouses.duckdb_access import open_file, rewrite_file, take_turn
 from pipelines.warehouses.duckdb_commit import Commit
-from pipelines.warehouses.duckdb_entries import count_entries
+from pipelines.warehouses.duckdb_entries import count_entries, find_waiting
 from pipelines.warehouses.duckdb_entries import read_entries as read_quarantine
 from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schemas, read_watermarks
 
@@ -95,6 +95,11 @@ class DuckDBWarehouse:
         """Return the table's entries of one state and one key, or all."""
         with self._open("read the quarantine") as connection:
             return read_quarantine(connection, spec, state, key, limit)
+
+    def find_waiting(self, spec: TableSpec, key: str | None) -> WaitingRows:
+        """Return which open rows of the table can be read again by key, and how many cannot."""
+        with self._open("read the quarantine") as connection:
+            return find_waiting(connection, spec, key)
 
     def drop_closed(self, before: datetime) -> int:
         """Delete the quarantine entries that were closed before an instant."""

@@ -14,7 +14,13 @@ from pipelines.sync.model import Counts, LedgerEntry, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
-from pipelines.warehouses.duckdb_quarantine import forget_quarantine, redact_quarantine, replace_quarantine, stage_aside
+from pipelines.warehouses.duckdb_quarantine import (
+    forget_quarantine,
+    redact_quarantine,
+    replace_quarantine,
+    stage_aside,
+    touched_days,
+)
 from pipelines.warehouses.duckdb_shape import fit_table
 
 
@@ -146,10 +152,10 @@ class Commit:
     def _void_days(self, before: int) -> None:
         """Empty the digests of days that will not stand as they were committed: rows leave them, or all is read again."""
         load = self._load
-        if not load.spec.partition or not before:
-            return
-        if load.plan.window.keys:
+        if load.spec.partition and load.plan.window.keys:
             self._void_touched_days()
+            return
+        if not load.spec.partition or not before:
             return
         void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table and day is not null"
         if self._is_reread:
@@ -161,14 +167,12 @@ class Commit:
 
     def _void_touched_days(self) -> None:
         """Void the days whose rows are read again one by one; the load's id tells what is built on them."""
-        load = self._load
-        matches = sql.key_matches(load, "asked.key", "target")
-        stood = f"select {sql.day_of(load, 'target')} from {sql.raw_table(load.spec)} target semi join asked on {matches}"
+        is_touched = f"exists (select 1 from ({touched_days(self._load)}) touched where touched.day is not distinct from windows.day)"
         self._execute(
             "update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now "
-            f"where source_name = $source and table_name = $table and day in ({stood} union all select {sql.day_of(load)} from staged)",
+            f"where source_name = $source and table_name = $table and {is_touched}",
             **self._names,
-            load_id=load.plan.load_id,
+            load_id=self._load.plan.load_id,
             now=self._now,
         )
 

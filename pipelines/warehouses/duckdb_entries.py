@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from pipelines.sync.model import QuarantineCount, QuarantineEntry, QuarantineState
+from pipelines.sync.model import NULL_KEY, QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
 from pipelines.sync.spec import TableSpec
 
 _COUNTS = """
@@ -26,6 +26,17 @@ limit $limit
 """
 _ALL = 2**62
 
+_WAITING = f"""
+with waiting as (
+    select key, day, key is not null and reason <> '{NULL_KEY}' as is_named
+    from daybreak.quarantine
+    where source_name = $source and table_name = $table and state = 'open' and ($key is null or key = $key)
+)
+select coalesce(list_sort(list(distinct key) filter (where is_named)), []), count(*) filter (where not is_named),
+    coalesce(list_sort(list(distinct day) filter (where not is_named and day is not null)), [])
+from waiting
+"""
+
 
 def count_entries(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> tuple[QuarantineCount, ...]:
     """Return what stands in quarantine, by table, column and reason."""
@@ -38,3 +49,9 @@ def read_entries(
     """Return the entries of a table, oldest first."""
     parameters = {"source": spec.source, "table": spec.name, "state": state, "key": key, "limit": _ALL if limit is None else limit}
     return tuple(QuarantineEntry(spec.id, *row) for row in connection.execute(_ENTRIES, parameters).fetchall())
+
+
+def find_waiting(connection: duckdb.DuckDBPyConnection, spec: TableSpec, key: str | None) -> WaitingRows:
+    """Return the open rows of a table: without their content, which may be far larger than their keys."""
+    ((keys, unnamed, days),) = connection.execute(_WAITING, {"source": spec.source, "table": spec.name, "key": key}).fetchall()
+    return WaitingRows(tuple(keys), unnamed, tuple(days))

@@ -69,6 +69,8 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     )
     if load.quarantined and load.spec.key:
         _mark_stale(run, load, names)
+    if load.spec.mode == "partitioned" and load.spec.key:
+        _unmark_stale(run, load, names)
 
 
 def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
@@ -83,6 +85,26 @@ def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
         f"where {_MINE} and state = 'open' and quarantine.key = older.key",
         **names,
     )
+
+
+def _unmark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
+    """Take the mark from entries whose older version is gone: it stood in another day than the row, and that day was loaded."""
+    marked = f"{_MINE} and state = 'open' and stale_load_id is not null"
+    if run(f"select 1 from daybreak.quarantine where {marked} limit 1", **names):
+        stands = f"select 1 from {sql.raw_table(load.spec)} target where {sql.key_matches(load, 'quarantine.key', 'target')}"
+        run(f"update daybreak.quarantine set stale_load_id = null where {marked} and not exists ({stands})", **names)
+
+
+def touched_days(load: StagedLoad) -> str:
+    """Return the SELECT of the days that rows which are read again one by one were in or are in, unless they are as bad as before."""
+    waiting = f"select * from daybreak.quarantine where {_MINE} and state = 'open'"
+    as_before = f"select key from ({waiting}) semi join aside using (key, column_name, reason, original)"
+    moved = f"(select key from asked where key not in ({as_before}))"
+    stood = (
+        f"select {sql.day_of(load, 'target')} as day from {sql.raw_table(load.spec)} target "
+        f"semi join {moved} moved on {sql.key_matches(load, 'moved.key', 'target')}"
+    )
+    return f"{stood} union all select {sql.day_of(load)} from staged union all select day from ({waiting}) semi join {moved} using (key)"
 
 
 def redact_quarantine(run: Run, load: StagedLoad) -> None:

@@ -13,7 +13,8 @@ import pytest
 from pipelines.errors import ConfigError
 from pipelines.gates.great_expectations import GreatExpectationsGate
 from pipelines.gates.rules import RULES, UNSUPPORTED, Rule
-from pipelines.sync.protocols import Gate
+from pipelines.gates.windows import read_windows
+from pipelines.sync.protocols import Gate, LandedLoad
 from pipelines.sync.spec import Expectation, TableSpec
 
 ROWS = pa.table(
@@ -63,6 +64,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     ("expect_column_stdev_to_be_between", {"column": "id", "min_value": 19.17, "max_value": 19.18}),
     ("expect_column_sum_to_be_between", {"column": "price", "min_value": 12.25, "max_value": 12.25}),
 ]
+
+
+WINDOW = {"constraint_fn": "mean", "parameter_name": "rows", "range": 7, "offset": {"negative": 0.5, "positive": 1.0}, "strict": True}
 
 
 @pytest.fixture(params=[GreatExpectationsGate])
@@ -122,7 +126,7 @@ def test_where_gx_is_right_its_public_interface_says_the_same(
     files = [tmp_path / "chunk-000000.parquet", tmp_path / "chunk-000001.parquet"]
     pq.write_table(ROWS.slice(0, 3), files[0])
     pq.write_table(ROWS.slice(3), files[1])
-    (load_finding,) = gate.check_load(make_table(expectation), files, ROWS.num_rows)
+    (load_finding,) = gate.check_load(make_table(expectation), LandedLoad(files, ROWS.num_rows))
     assert load_finding.passed == result.success
 
 
@@ -171,14 +175,15 @@ def test_findings_come_in_the_catalogs_order_and_only_of_the_class_that_was_aske
     expectations = (
         Expectation("expect_column_values_to_be_unique", {"column": "id"}, "hold"),
         Expectation("expect_column_values_to_be_null", {"column": "id"}, "warn"),
+        Expectation("expect_table_row_count_to_be_between", {"windows": [WINDOW]}, "warn"),
         Expectation("expect_table_row_count_to_equal", {"value": 5}, "hold"),
         Expectation("expect_column_values_to_not_be_null", {"column": "id"}, "quarantine"),
     )
     file = tmp_path / "chunk-000000.parquet"
     pq.write_table(ROWS, file)
     spec = make_table(*expectations)
-    assert [finding.expectation for finding in gate.check_rows(spec, ROWS)] == [expectations[1], expectations[3]]
-    assert [finding.expectation for finding in gate.check_load(spec, [file], 5)] == [expectations[0], expectations[2]]
+    assert [finding.expectation for finding in gate.check_rows(spec, ROWS)] == [expectations[1], expectations[4]]
+    assert [finding.expectation for finding in gate.check_load(spec, LandedLoad([file], 5))] == [expectations[0], *expectations[2:4]]
 
 
 def test_what_cannot_be_evaluated_is_a_config_error_with_every_problem(gate: Gate, tmp_path: Path) -> None:
@@ -189,12 +194,22 @@ def test_what_cannot_be_evaluated_is_a_config_error_with_every_problem(gate: Gat
     file = tmp_path / "chunk-000000.parquet"
     pq.write_table(ROWS, file)
     spec = make_table(*expectations)
-    for ask in (lambda: gate.check_rows(spec, ROWS), lambda: gate.check_load(spec, [file], 5)):
+    for ask in (lambda: gate.check_rows(spec, ROWS), lambda: gate.check_load(spec, LandedLoad([file], 5))):
         with pytest.raises(ConfigError, match=r"Correct the expectations of `orders` in catalog/shop\.yaml") as raised:
             ask()
         assert len(raised.value.problems) == 2
 
 
+def test_a_window_in_gxs_full_form_is_one_for_gx_too(gx: Any) -> None:
+    bounds = {"min_value": {"$PARAMETER": "rows"}, "max_value": {"$PARAMETER": "rows"}}
+    gx.expectations.ExpectTableRowCountToBeBetween(**bounds, windows=[WINDOW])
+    windows, problems = read_windows({**bounds, "windows": [WINDOW]})
+    assert len(windows) == 1
+    assert not problems
+    with pytest.raises(ValueError, match="extra fields"):
+        gx.expectations.ExpectTableRowCountToBeBetween(windows=[WINDOW | {"further": 1}])
+
+
 def test_a_table_without_expectations_has_no_findings(gate: Gate) -> None:
     assert not gate.check_rows(make_table(), ROWS)
-    assert not gate.check_load(make_table(), [], 0)
+    assert not gate.check_load(make_table(), LandedLoad([], 0))

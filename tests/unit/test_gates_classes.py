@@ -11,6 +11,7 @@ import pytest
 
 from pipelines.gates.arguments import convert_arguments
 from pipelines.gates.classes import check_expectations, find_class, select_expectations
+from pipelines.gates.declaration import check_declaration
 from pipelines.gates.rules import RULES
 from pipelines.sync.spec import Expectation, OnFailure, TableSpec
 
@@ -34,6 +35,11 @@ COLUMNS = {
 def expect(name: str, on_failure: OnFailure = "hold", mostly: float = 1.0, **arguments: Any) -> Expectation:
     """Make an expectation without writing GX's prefix."""
     return Expectation(f"expect_{name}", arguments, on_failure, mostly)
+
+
+def window(**changed: Any) -> dict[str, Any]:
+    """Make a window: between half and double of the last week's mean."""
+    return {"constraint_fn": "mean", "range": 7, "offset": {"negative": 0.5, "positive": 1.0}} | changed
 
 
 def problems_of(*expectations: Expectation) -> list[str]:
@@ -64,9 +70,11 @@ def test_a_table_without_row_expectations_never_imports_gx() -> None:
 
 
 def test_each_expectation_has_one_class() -> None:
-    assert find_class("expect_column_values_to_be_between") == "row"
-    assert find_class("expect_column_values_to_be_unique") == "load"
-    assert find_class("expect_table_row_count_to_equal_other_table") is None
+    assert find_class(expect("column_values_to_be_between")) == "row"
+    assert find_class(expect("column_values_to_be_unique")) == "load"
+    assert find_class(expect("table_row_count_to_be_between", min_value=1)) == "load"
+    assert find_class(expect("table_row_count_to_be_between", windows=[])) == "history"
+    assert find_class(expect("table_row_count_to_equal_other_table")) is None
     both = (expect("column_values_to_be_unique", column="a"), expect("column_values_to_be_null", column="a"))
     spec = TableSpec("shop", "public", "orders", "snapshot", expectations=both)
     assert select_expectations(spec, "load") == both[:1]
@@ -90,6 +98,11 @@ def test_each_expectation_has_one_class() -> None:
         expect("compound_columns_to_be_unique", mostly=0.5, column_list=["order_id", "status"]),
         expect("table_row_count_to_be_between", min_value=1),
         expect("column_mean_to_be_between", column="order_id", min_value=1.5, max_value=2),
+        expect("table_row_count_to_be_between", windows=[window()]),
+        expect("table_row_count_to_be_between", windows=[window(), window(constraint_fn="max", range=60, offset={"positive": 0})]),
+        expect("table_row_count_to_be_between", windows=[window(parameter_name="low")], min_value={"$PARAMETER": "low"}, strict_min=True),
+        expect("table_row_count_to_be_between", "warn", windows=[window(parameter_name="low", strict=True)]),
+        expect("table_row_count_to_be_between", windows=[window()], min_value=None),
     ],
     ids=lambda expectation: expectation.name,
 )
@@ -163,11 +176,50 @@ def test_sound_expectations_have_no_problem(expectation: Expectation) -> None:
         (expect("compound_columns_to_be_unique", column_list=["due"], ignore_row_if="x"), "not one of all_values"),
         (expect("column_proportion_of_unique_values_to_be_between", column="due", min_value=50), "not a share"),
         (expect("table_row_count_to_be_between", min_value=0.5), "not a whole number"),
+        (expect("table_row_count_to_be_between", "quarantine", windows=[window()]), "may hold or warn"),
+        (expect("table_row_count_to_equal", value=1, windows=[window()]), "only the sizes of earlier loads are kept"),
+        (expect("table_row_count_to_be_between", windows=[]), "not a list of windows"),
+        (expect("table_row_count_to_be_between", windows=["mean"]), "'mean' is not a mapping"),
+        (expect("table_row_count_to_be_between", windows=[window(ranges=7)]), "has no setting `ranges`"),
+        (expect("table_row_count_to_be_between", windows=[window(constraint_fn="forecast")]), "GX Cloud's own model"),
+        (expect("table_row_count_to_be_between", windows=[window(constraint_fn=["mean"])]), "['mean'] is not one of mean"),
+        (expect("table_row_count_to_be_between", windows=[window(range=0)]), "`range` 0 is not"),
+        (expect("table_row_count_to_be_between", windows=[window(range=61)]), "from 1 to 60"),
+        (expect("table_row_count_to_be_between", windows=[window(range=True)]), "`range` True is not"),
+        (expect("table_row_count_to_be_between", windows=[window(strict="yes")]), "`strict` 'yes' is neither"),
+        (expect("table_row_count_to_be_between", windows=[window(parameter_name=5)]), "`parameter_name` 5 is no text"),
+        (expect("table_row_count_to_be_between", windows=[window(offset={"up": 1})]), "`offset` {'up': 1} is not"),
+        (expect("table_row_count_to_be_between", windows=[window(offset={"negative": 1.5})]), "`offset.negative`: 1.5 is not a share"),
+        (expect("table_row_count_to_be_between", windows=[window(offset={"positive": -1})]), "`offset.positive` -1 is below 0"),
+        (expect("table_row_count_to_be_between", windows=[window(offset={"positive": "1"})]), "'1' is a str: write a number"),
+        (expect("table_row_count_to_be_between", windows=[window()], min_value=5), "an expectation of its own"),
+        (expect("table_row_count_to_be_between", windows=[window()], max_value={"$PARAMETER": "x"}), "parameter_name 'x'"),
+        (expect("table_row_count_to_be_between", windows=[window(parameter_name="a")] * 2), "one parameter_name"),
+        (expect("table_row_count_to_be_between", windows=[window()], min_value=None, max_value=None), "bounds nothing"),
+        (
+            expect("table_row_count_to_be_between", windows=[window(parameter_name="a")], min_value={"$PARAMETER": "b"}),
+            "window 1: bounds nothing",
+        ),
+        (
+            expect(
+                "table_row_count_to_be_between",
+                windows=[window(parameter_name="a", offset={"positive": 1})],
+                min_value={"$PARAMETER": "a"},
+            ),
+            "needs `offset.negative`",
+        ),
+        (expect("table_row_count_to_be_between", windows=[window()], strict_min="yes"), "neither true nor false"),
     ],
     ids=lambda value: value if isinstance(value, str) else value.name,
 )
 def test_a_mistake_is_told_in_words(expectation: Expectation, words: str) -> None:
     assert any(words in problem for problem in problems_of(expectation)), problems_of(expectation)
+
+
+def test_a_mistake_in_a_window_is_told_without_the_columns_too() -> None:
+    (problem,) = check_declaration(expect("table_row_count_to_be_between", windows=[window(range="7")]), {})
+    assert problem.argument == "windows"
+    assert "`range` '7' is not a whole number" in problem.message
 
 
 def test_all_problems_are_told_at_once_and_say_which_expectation() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from pipelines.errors import ConfigError, LandingCorrupt
 from pipelines.gates.great_expectations import GreatExpectationsGate
-from pipelines.sync.protocols import LoadFinding
+from pipelines.sync.protocols import LandedLoad, LoadFinding
 from pipelines.sync.spec import Expectation, Mode, TableSpec
 
 DECIMAL = pa.decimal128(20, 2)
@@ -32,7 +32,7 @@ def find(files: Sequence[Path], name: str, /, *, mode: Mode = "snapshot", mostly
     """Judge one expectation of a load of 1,000 rows whose key is ``id``."""
     expectation = Expectation(f"expect_{name}", arguments, "hold", mostly)
     spec = TableSpec("shop", "public", "orders", mode, key=("id",), expectations=(expectation,))
-    (finding,) = GreatExpectationsGate().check_load(spec, files, 1_000)
+    (finding,) = GreatExpectationsGate().check_load(spec, LandedLoad(files, 1_000))
     assert finding.expectation is expectation
     return finding
 
@@ -224,6 +224,6 @@ def test_a_load_larger_than_the_memory_limit_spills(tmp_path: Path) -> None:
         Expectation("expect_column_median_to_be_between", {"column": "id", "min_value": 1}, "hold"),
     )
     spec = TableSpec("shop", "public", "orders", "incremental", key=("id",), expectations=expectations)
-    found = GreatExpectationsGate(tmp_path, 60_000_000).check_load(spec, files, 4 * rows)
+    found = GreatExpectationsGate(tmp_path, 60_000_000).check_load(spec, LandedLoad(files, 4 * rows))
     assert [finding.observed for finding in found] == [{"evaluated": 4 * rows, "failed": 0}, 2 * rows - 0.5]
     assert sorted(tmp_path.iterdir()) == files

@@ -1,0 +1,272 @@
+"""`make torture N=200`: kill the real process N times at random moments while the source keeps changing, and prove that nothing is lost.
+
+Not here: the source and who changes it (``shaken_source``), and what is proven (``proofs``).
+"""
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import psycopg
+
+from tests.conftest import Project
+from tests.crash.proofs import LandedChunks, ReadCopyPoller, attempts_since, differences, torn, wait_for_attempt
+from tests.crash.shaken_source import TABLES, Writer
+
+ROOT = Path(__file__).parents[2]
+COMMANDS = {
+    "daybreak sync": [sys.executable, "-m", "pipelines.cli", "sync", "shop"],
+    "daybreak run": [sys.executable, "-m", "pipelines.cli", "run"],
+    "the read copy": [
+        sys.executable,
+        "-c",
+        "from pipelines.settings import load_settings as load; from pipelines.wiring import open_mirror; s = load();"
+        "from pipelines.delivery.read_copy import deliver_read_copy; deliver_read_copy(s, open_mirror(s.state_url), {})",
+    ],
+}
+WEIGHTS = {"daybreak sync": 84, "daybreak run": 6, "the read copy": 10}
+KILLS_BETWEEN_PROOFS = 6
+PATIENCE_SECONDS = 240
+PHASES = ("plan", "read", "gate", "load")
+DBT = {
+    "models/sources.yml": """
+sources:
+  - name: raw_shop
+    schema: raw_shop
+    tables: [{name: orders, meta: {dagster: {asset_key: [raw_shop, orders]}}}]
+""",
+    "models/marts/orders_state.sql": """
+select max(_load_id) as load_id, (select count(*) from {{ source('raw_shop', 'orders') }}) as total
+from {{ source('raw_shop', 'orders') }}
+""",
+}
+MART = "marts.orders_state"
+
+
+@dataclass
+class Findings:
+    """What came of it."""
+
+    kills: Counter[str] = field(default_factory=Counter)  # by command
+    phases: Counter[str] = field(default_factory=Counter)
+    normal_runs: int = 0
+    proofs: int = 0
+    problems: list[str] = field(default_factory=list)
+    numbers: dict[str, int | str] = field(default_factory=dict)
+
+
+@dataclass
+class Victim:
+    """One process of ours, and what is known of its kind: how long it works once it has begun."""
+
+    name: str
+    process: "subprocess.Popen[bytes]"
+    began_at: str
+
+
+class Torture:
+    """A project whose processes are killed. ``kill_one`` and ``prove`` are all that is done to it."""
+
+    def __init__(self, project: Project, writer: Writer, seed: int) -> None:
+        self.project, self.writer, self.found = project, writer, Findings()
+        self.chunks = LandedChunks(project)
+        self._random = random.Random(seed + 1)
+        self._seconds = {"daybreak sync": 3.0, "daybreak run": 20.0, "the read copy": 1.0}
+        self._environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith(("DAYBREAK_", "DAGSTER_", "SHOP_"))},
+            **project.settings.environment,
+            "PYTHONPATH": str(ROOT),
+        }
+
+    def kill_one(self) -> None:
+        """Start a process of a random kind and kill it at a random moment, most often once it works."""
+        name = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        victim = self._start(name)
+        if name != "the read copy" and self._random.random() < 0.9:
+            wait_for_attempt(self.project.home, victim.began_at, time.monotonic() + PATIENCE_SECONDS)
+        try:
+            victim.process.wait(self._random.uniform(0, self._seconds[name]))
+        except subprocess.TimeoutExpired:
+            self._kill(victim)
+            self.found.kills[name] += 1
+            self._note_phase(victim)
+        self.found.problems += self.chunks.compare(self.writer.migrated)
+        self.chunks.note_death(self.writer.migrated)
+
+    def _start(self, name: str) -> Victim:
+        began_at = datetime.now(UTC).isoformat(timespec="microseconds")
+        log = (self.project.home / "torture.log").open("ab")
+        process = subprocess.Popen(
+            COMMANDS[name], env=self._environment, cwd=ROOT, stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        log.close()
+        return Victim(name, process, began_at)
+
+    def _kill(self, victim: Victim) -> None:
+        """Kill the process alone, which may leave a dbt behind, or all that it started."""
+        if self._random.random() < 0.5:
+            os.killpg(victim.process.pid, signal.SIGKILL)
+        else:
+            victim.process.kill()
+        victim.process.wait()
+
+    def _note_phase(self, victim: Victim) -> None:
+        attempts = attempts_since(self.project.home, victim.began_at)
+        living = [phase for _, phase, outcome in attempts if outcome is None]
+        if living:
+            phase = max(living, key=PHASES.index)
+        elif victim.name == "the read copy":
+            phase = "copy"
+        else:
+            phase = "after the tables" if attempts else "start"
+        self.found.phases[phase] += 1
+
+    def prove(self) -> None:
+        """Let the source come to rest, run normally, and compare everything."""
+        self.writer.pause()
+        name = "daybreak run" if self._random.random() < 0.15 else "daybreak sync"
+        began, victim = time.monotonic(), self._start(name)
+        worked = wait_for_attempt(self.project.home, victim.began_at, began + PATIENCE_SECONDS)
+        since = time.monotonic()
+        code = victim.process.wait(PATIENCE_SECONDS)
+        self._seconds[name] = 0.5 * self._seconds[name] + 0.5 * (time.monotonic() - since)
+        self.found.normal_runs += 1
+        if code != 0 or not worked:
+            log = (self.project.home / "torture.log").read_text(errors="replace")[-2000:]
+            self.found.problems.append(f"a normal {name} ended with {code}: {log}")
+        self.found.problems += self.chunks.compare(self.writer.migrated)
+        self.found.problems += differences(self.project)
+        self.found.proofs += 1
+        self.chunks.note_death(self.writer.migrated)
+        self.writer.resume()
+
+
+def make_project(url: str, home: Path) -> Project:
+    tables = [{**table, "max_quarantined": 5000} for table in TABLES]
+    project = Project(url, home / "home", {"DAYBREAK_CHUNK_ROWS": "25", "DAYBREAK_DBT_PROJECT": str(home / "dbt")}, tables)
+    shutil.copytree(ROOT / "dbt_project", home / "dbt", ignore=shutil.ignore_patterns("models", "seeds", "tests"))
+    for name, text in DBT.items():
+        (home / "dbt" / name).parent.mkdir(parents=True, exist_ok=True)
+        (home / "dbt" / name).write_text(text)
+    return project
+
+
+@contextmanager
+def open_source_server(folder: Path) -> Iterator[str]:
+    """Yield the URL of a fresh PostgreSQL that does not wait for its disk and lets transactions be prepared."""
+    from pipelines.shop.server import open_shop_server
+
+    with open_shop_server(folder / "postgres") as url, psycopg.connect(url, autocommit=True) as connection:
+        for setting in ("fsync = off", "synchronous_commit = off", "full_page_writes = off", "max_prepared_transactions = 8"):
+            connection.execute(f"alter system set {setting}")  # type: ignore[arg-type]
+    with open_shop_server(folder / "postgres") as url:
+        yield url
+
+
+def torture(url: str, home: Path, kills: int, seed: int, advance: Callable[[str], None] = lambda _: None) -> Findings:
+    """Kill ``kills`` processes, proving now and then, and return what was found; empty ``problems`` mean that all held."""
+    import duckdb
+
+    project, writer = make_project(url, home), Writer(url, seed)
+    work = Torture(project, writer, seed)
+    found = work.found
+    writer.start()
+    try:
+        with ReadCopyPoller(project.home, MART) as poller:
+            since_proof = 0
+            while found.kills.total() < kills and not found.problems:
+                before = found.kills.total()
+                work.kill_one()
+                since_proof += found.kills.total() - before
+                advance(f"{found.kills.total()} kills, {found.proofs} proofs")
+                if since_proof >= KILLS_BETWEEN_PROOFS or found.kills.total() == kills:
+                    work.prove()
+                    since_proof = 0
+        found.problems += poller.problems
+        if poller.copies:
+            with duckdb.connect(str(project.home / "warehouse.read.duckdb"), read_only=True) as connection:
+                found.problems += torn(connection, MART)
+    finally:
+        writer.stop()
+    _count(work, poller)
+    return found
+
+
+def _count(work: Torture, poller: ReadCopyPoller) -> None:
+    balance = work.project.ask("select count(*), sum(rows_read), sum(chunks) from daybreak.ledger")[0]
+    tries = Counter(outcome or "died" for _, _, outcome in attempts_since(work.project.home, ""))
+    work.found.numbers = {
+        "attempts at a table": tries.total(),
+        "… that died": tries["died"],
+        "changes of the source": work.writer.done.total(),
+        "migrations": work.writer.migrated.total(),
+        "committed loads": int(balance[0]),
+        "chunks in them": int(balance[2]),
+        "rows read in them": int(balance[1]),
+        "landed chunks kept over a death": work.chunks.resumed,
+        "landed chunks read again (most of one load)": work.chunks.most_again,
+        "loads read anew with a reason": ", ".join(f"{why} {n}" for why, n in work.chunks.restarted.items()) or "none",
+        "looks at the read copy, copies seen": f"{poller.looks}, {poller.copies}",
+    }
+
+
+def main() -> int:
+    """Run it, show how far it is, and print the table of proofs. Returns the exit code."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--n", type=int, default=200, help="how many processes are killed")
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what the writer does and when we kill")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="daybreak-torture-"))
+    console, began = Console(), time.monotonic()
+    with open_source_server(folder) as url, Progress(console=console) as progress:
+        bar = progress.add_task("killing", total=given.n)
+
+        def advance(told: str) -> None:
+            progress.update(bar, completed=int(told.partition(" ")[0]), description=told)
+
+        found = torture(url, folder, given.n, given.seed, advance)
+    show(console, found, given.seed, time.monotonic() - began)
+    if found.problems:
+        console.print(f"What was written is kept in {folder}", highlight=False)
+        return 1
+    shutil.rmtree(folder, ignore_errors=True)
+    return 0
+
+
+def show(console: object, found: Findings, seed: int, seconds: float) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    assert isinstance(console, Console)
+    table = Table("proof", "number", title=f"Torture, seed {seed}, {seconds:,.0f} seconds")
+    kills = {
+        "kills": found.kills.total(),
+        **{f"… of {name}": n for name, n in found.kills.items()},
+        **{f"… in phase {name}": n for name, n in found.phases.most_common()},
+    }
+    rows = {**kills, "normal runs, each with all proofs": found.normal_runs, **found.numbers, "differences": len(found.problems)}
+    for name, number in rows.items():
+        table.add_row(name, f"{number:,}" if isinstance(number, int) else number)
+    console.print(table)
+    for problem in found.problems:
+        console.print(json.dumps(problem) if "\n" in problem else problem, style="red", highlight=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

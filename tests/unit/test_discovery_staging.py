@@ -1,0 +1,65 @@
+"""A staging model's text: plain columns as they are, every other under a snake_case name of its own."""
+
+import pyarrow as pa
+import yaml
+
+from pipelines.discovery.staging import StagedTable, stage_table, write_model, write_model_entry, write_source_table
+from pipelines.sync.shape import Column, TableSchema
+from pipelines.sync.spec import TableSpec
+
+KEYWORDS = frozenset({"order", "select", "at"})
+
+
+def stage(*names: str, key: tuple[str, ...] = (), name: str = "t", **facts: object) -> StagedTable:
+    columns = tuple(Column(column, "text", pa.string()) for column in names)
+    spec = TableSpec("shop", "public", name, "snapshot", key=key, masks=facts.pop("masks", {}))  # type: ignore[arg-type]
+    return stage_table(spec, TableSchema(columns, "1", **facts), KEYWORDS)  # type: ignore[arg-type]
+
+
+def test_a_model_selects_every_column_by_name_and_when_it_was_loaded() -> None:
+    assert write_model(stage("id", "Name", "order", masks={})) == (
+        "with\n\nsource as (\n    select * from {{ source('shop', 't') }}\n),\n\nrenamed as (\n    select\n        id,\n"
+        '        "Name" as name,\n        "order" as order_value,\n        _load_id,\n        _loaded_at\n    from source\n)\n\n'
+        "select * from renamed\n"
+    )
+
+
+def test_names_that_become_one_stay_apart() -> None:
+    table = stage("a_b", "a b", "A-B", "order_value", "order", "_LOADED AT")
+    names = [staged.name for staged in table.columns]
+    assert len({*names, "_load_id", "_loaded_at"}) == len(names) + 2
+    assert (names[0], names[3]) == ("a_b", "order_value")
+
+
+def test_dropped_columns_are_not_selected_and_named_in_the_source() -> None:
+    table = stage("id", "street", "email", masks={"street": "drop", "email": "hmac"})
+    assert "street" not in write_model(table)
+    entry = yaml.safe_load("\n".join(write_source_table(table)))[0]
+    assert [column["name"] for column in entry["columns"]] == ["id", "email", "_load_id", "_loaded_at"]
+    assert "Not loaded: street." in entry["description"]
+    assert "keyed hash" in entry["columns"][1]["description"]
+
+
+def test_one_key_column_is_tested_on_its_own_and_several_together() -> None:
+    (single,) = yaml.safe_load("\n".join(write_model_entry(stage("id", key=("id",)))))
+    assert single["columns"] == [{"name": "id", "description": "Key.", "data_tests": ["unique", "not_null"]}]
+    (several,) = yaml.safe_load("\n".join(write_model_entry(stage("A", "b", "c", key=("A", "b")))))
+    assert [column["data_tests"] for column in several["columns"]] == [["not_null"], ["not_null"]]
+    assert several["data_tests"][0]["unique_combination"]["arguments"] == {"columns": ["a", "b"]}
+    assert "One row per a and b." in several["description"]
+    (none,) = yaml.safe_load("\n".join(write_model_entry(stage("a"))))
+    assert "rows may repeat" in none["description"]
+
+
+def test_comments_of_the_source_become_descriptions_that_jinja_leaves_alone() -> None:
+    table = stage("id", comment="People: {{ all }}\nof them")
+    (entry,) = yaml.safe_load("\n".join(write_model_entry(table)))
+    from jinja2 import Template
+
+    assert Template(entry["description"]).render() == "People: {{ all }} of them. No key: rows may repeat."
+
+
+def test_a_table_with_an_odd_name_keeps_it_as_identifier_and_asset() -> None:
+    (entry,) = yaml.safe_load("\n".join(write_source_table(stage("id", name='Odd "one'))))
+    assert (entry["name"], entry["identifier"]) == ("odd_one", 'Odd ""one')
+    assert entry["config"]["meta"]["dagster"]["asset_key"] == ["raw_shop", 'Odd "one']
