@@ -4,6 +4,8 @@
 - ``settings``     the environment and ``catalog/*.yaml``, validated; the only reader of the environment
 - ``errors``       the error tree, ordered by what to do next
 - ``cli``          the ``daybreak`` command, a thin face over the functions below
+- ``morning_run``  a run of everything from the command line, and Dagster's home
+- ``run_launcher`` how Dagster starts a run's process; ``dead_runs`` tells who lives, ``lifeline`` leaves no orphan
 - ``sync``         the engine: plan, read, land, gate, load, commit
 - ``sources``      read production databases
 - ``landing``      immutable Parquet chunks and their manifests

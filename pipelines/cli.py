@@ -148,27 +148,31 @@ def _make_request(settings: Settings, source: str, tables: list[str]) -> "SyncRe
 def status(as_json: AsJson = False) -> None:
     """Show each table: last load, data as of, rows, watermark, held and why, quarantined. Asks only the mirror, unless that was lost."""
     from pipelines.cli_output import show_status, status_rows
-    from pipelines.wiring import rebuild_mirror
+    from pipelines.state.attempts import add_attempts, tell_attempts
+    from pipelines.wiring import open_mirror, rebuild_mirror
 
     with explaining():
         settings = load_settings()
         if missing := rebuild_mirror(settings):
             typer.secho(missing, fg=typer.colors.YELLOW, err=True)
-        rows = status_rows(settings)
+        rows = add_attempts(open_mirror(settings.state_url), status_rows(settings))
     if as_json:
         typer.echo(json.dumps(rows, default=str))
     else:
         show_status(rows)
+        for line in tell_attempts(rows):
+            typer.secho(line, fg=typer.colors.YELLOW)
 
 
 @app.command()
 def ui(port: Annotated[int, typer.Option(help="The port on this machine.")] = 3000) -> None:
     """Open the Dagster UI on this project; Ctrl-C ends it."""
-    from pipelines.morning_run import prepare_instance
+    from pipelines.morning_run import prepare_daemon
 
     with explaining():
         settings = load_settings()
-        prepare_instance(settings)
+        if advice := prepare_daemon(settings):
+            typer.secho(advice, fg=typer.colors.YELLOW, err=True)
     dagster = Path(sys.executable).with_name("dagster")
     workspace = Path(__file__).parent.parent / "workspace.yaml"
     os.execv(dagster, [str(dagster), "dev", "--workspace", str(workspace), "--host", "127.0.0.1", "--port", str(port)])

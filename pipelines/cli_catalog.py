@@ -131,10 +131,11 @@ def preview(
 ) -> None:
     """Show a table's types, its first rows after masks, and what the gates would say of them. Writes nothing."""
     from pipelines.cli import explaining
+    from pipelines.cli_output import spinning
     from pipelines.discovery.preview import preview_table
     from pipelines.settings import load_settings
 
-    with explaining():
+    with explaining(), spinning(f"Reading the first rows of {source}.{table}"):
         settings = load_settings()
         found = preview_table(settings, *_find_table(settings, source, table), rows)
     if as_json:

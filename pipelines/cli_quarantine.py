@@ -2,11 +2,14 @@
 
 import getpass
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
+
+QuarantineState = Literal["open", "fixed", "replayed"]  # as in ``sync.model``, which need not be imported to print the help
 
 quarantine_app = typer.Typer(no_args_is_help=True, help="Rows that stepped aside, and loads that were held.")
 
@@ -22,6 +25,14 @@ class State(StrEnum):
     fixed = "fixed"
     replayed = "replayed"
     all = "all"
+
+
+_WANTED: Mapping[State, QuarantineState | None] = {
+    State.open: "open",
+    State.fixed: "fixed",
+    State.replayed: "replayed",
+    State.all: None,
+}
 
 
 @quarantine_app.command("list")
@@ -57,9 +68,8 @@ def show(  # noqa: PLR0913, PLR0917 - one per option
     from pipelines.quarantine import EntriesRequest, show_entries
     from pipelines.settings import load_settings
 
-    wanted = None if state is State.all else state.value
     with explaining():
-        entries = show_entries(load_settings(), EntriesRequest(source, table, tuple(key or ()), wanted, limit + 1))
+        entries = show_entries(load_settings(), EntriesRequest(source, table, tuple(key or ()), _WANTED[state], limit + 1))
     is_cut, entries = len(entries) > limit, entries[:limit]
     if as_json:
         rows = [
@@ -116,7 +126,7 @@ def release(
     from pipelines.settings import load_settings
 
     with explaining():
-        who = (by if by is not None else _login_name()).strip()
+        who = (by if by is not None else login_name()).strip()
         if not who:
             raise ConfigError(["Nobody is named."], safe="Nothing was changed.", remedy="Say who decides this: --by NAME")
         held, outcome = let_in(load_settings(), load_id, who)
@@ -132,7 +142,8 @@ def release(
         raise typer.Exit(HELD)
 
 
-def _login_name() -> str:
+def login_name() -> str:
+    """Return the name of the account, empty if it has none."""
     try:
         return getpass.getuser()
     except (OSError, KeyError):  # an account without a name, as in some containers

@@ -11,6 +11,7 @@ from pipelines.assets.ingestion import make_ingestion, raw_key
 from pipelines.assets.manifest import load_manifest
 from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets, synced_models
 from pipelines.jobs import make_jobs
+from pipelines.lifeline import end_with_parent
 from pipelines.partitions import make_daily_partitions
 from pipelines.schedules import make_schedules
 from pipelines.settings import Settings, load_settings
@@ -57,6 +58,7 @@ def _make_executor(environment: Mapping[str, str]) -> dg.ExecutorDefinition:
     """Return the executor by DAYBREAK_EXECUTOR: in one process unless asked otherwise, as a spawned step costs 5 CPU seconds."""
     match environment.get("DAYBREAK_EXECUTOR", "in_process"):
         case "multiprocess":
+            end_with_parent()  # in the process of a step, which loads the project too
             return dg.multiprocess_executor
         case _:
             return dg.in_process_executor

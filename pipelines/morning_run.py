@@ -1,5 +1,6 @@
 """Runs the morning through Dagster in this process, so that `daybreak run` and the UI share one history."""
 
+import hashlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -8,18 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.dead_runs import LIFE_TAG, end_dead_runs, living
+from pipelines.dead_runs import LIFE_TAG, LIVES, end_dead_runs, living
 from pipelines.settings import Settings
 
 # Dagster obeys nothing but this file about telemetry. Retries are for crashes: a run that failed on data fails again.
 INSTANCE_CONFIG = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
-run_monitoring: {enabled: true, start_timeout_seconds: 180, max_resume_run_attempts: 0}
+run_launcher: {module: pipelines.run_launcher, class: CrashSafeRunLauncher}
+run_monitoring:
+  enabled: true
+  poll_interval_seconds: 10
+  start_timeout_seconds: 180
+  max_resume_run_attempts: 0
+  free_slots_after_run_end_seconds: 60
 run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 concurrency:
   pools: {granularity: op, default_limit: 1}
 """
+# SHA-256 of the texts that earlier releases wrote: a file that is one of them has no edits in it that could be lost.
+EARLIER_CONFIGS = ("0c7ff8e2d2835d0f3c6d3ce0bad4bc7fb3c104280ba44c154e0bb8ff1e6e0518",)
 
 
 @dataclass(frozen=True)
@@ -37,16 +46,33 @@ def prepare_instance(settings: Settings) -> Path:
     """Make the Dagster home of this project and point the environment at it; return the folder."""
     folder = Path(settings.environment.get("DAGSTER_HOME") or settings.home / "dagster").absolute()
     folder.mkdir(parents=True, exist_ok=True)
-    if not (folder / "dagster.yaml").exists():
-        (folder / "dagster.yaml").write_text(INSTANCE_CONFIG, encoding="utf-8")
+    file = folder / "dagster.yaml"
+    if not file.exists() or hashlib.sha256(file.read_bytes()).hexdigest() in EARLIER_CONFIGS:
+        temporary = file.with_suffix(f".{os.getpid()}")
+        temporary.write_text(INSTANCE_CONFIG, encoding="utf-8")
+        temporary.replace(file)
     os.environ["DAGSTER_HOME"] = str(folder)
     os.environ["DAYBREAK_HOME"] = str(settings.home)
     return folder
 
 
+def prepare_daemon(settings: Settings) -> str | None:
+    """Make the Dagster home ready for a daemon, with no dead run left in it. Returns what a person must mend in it, if anything."""
+    folder = prepare_instance(settings)
+    import dagster as dg
+
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance, folder / LIVES)
+        if instance.run_launcher.supports_check_run_worker_health:
+            return None
+    line = next(line for line in INSTANCE_CONFIG.splitlines() if line.startswith("run_launcher"))
+    edited = f"{folder / 'dagster.yaml'} has edits of yours, so it is left as it is."
+    return f"{edited} Runs that are killed show as running for ever with it. Add this line: {line}"
+
+
 def run_morning(settings: Settings) -> RunOutcome:
     """Run ``morning_refresh`` to its end. Raises ``ConfigError`` before anything starts if the catalog is wrong."""
-    prepare_instance(settings)
+    lives = prepare_instance(settings) / LIVES
     settings.sources()
     import dagster as dg
 
@@ -54,7 +80,6 @@ def run_morning(settings: Settings) -> RunOutcome:
 
     log = settings.home / "logs" / "run.log"
     quiet = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
-    lives = settings.home / "dagster" / "lives"
     with _stdout_in(log), dg.DagsterInstance.get() as instance, living(lives) as life:
         end_dead_runs(instance, lives)
         tags = {"daybreak/started_by": "cli", LIFE_TAG: life}

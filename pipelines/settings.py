@@ -49,6 +49,10 @@ VARIABLES = (
     Variable("DAYBREAK_MAX_SNAPSHOT_SECONDS", "900", "how long a table without a unique index may be read, in its one transaction"),
     Variable("DAYBREAK_MAX_WINDOWS_PER_RUN", "400", "days of a partitioned table that one run loads at most"),
     Variable("DAYBREAK_READ_COPY", "on", "whether people and BI tools get a copy of the warehouse after each build", ("on", "off")),
+    Variable("DAYBREAK_KEEP_LOADS", "3", "how many ended loads of a table keep their landed files, and as many held ones"),
+    Variable("DAYBREAK_KEEP_VERSIONS", "14", "how many versions of a dashboard are kept"),
+    Variable("DAYBREAK_KEEP_QUARANTINE_DAYS", "90", "how long a quarantined row is kept once it is fixed"),
+    Variable("DAYBREAK_KEEP_HISTORY_DAYS", "90", "how long attempts, verdicts, and Dagster's runs and their logs are kept"),
     Variable("DAYBREAK_EXECUTOR", "in_process", "how Dagster runs steps", ("in_process", "multiprocess")),
 )
 
@@ -71,6 +75,10 @@ class Settings:
     max_snapshot_seconds: float
     max_windows_per_run: int
     read_copy: bool
+    keep_loads: int
+    keep_versions: int
+    keep_quarantine_days: int
+    keep_history_days: int
     dbt_folder: Path
     environment: Mapping[str, str]
 
@@ -153,6 +161,10 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         max_snapshot_seconds=_number(values, "DAYBREAK_MAX_SNAPSHOT_SECONDS", problems),
         max_windows_per_run=_number(values, "DAYBREAK_MAX_WINDOWS_PER_RUN", problems),
         read_copy=values["DAYBREAK_READ_COPY"] == "on",
+        keep_loads=_number(values, "DAYBREAK_KEEP_LOADS", problems),
+        keep_versions=_number(values, "DAYBREAK_KEEP_VERSIONS", problems),
+        keep_quarantine_days=_number(values, "DAYBREAK_KEEP_QUARANTINE_DAYS", problems),
+        keep_history_days=_number(values, "DAYBREAK_KEEP_HISTORY_DAYS", problems),
         dbt_folder=Path(values["DAYBREAK_DBT_PROJECT"]).absolute(),
         environment=environment,
     )

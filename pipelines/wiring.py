@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,7 +49,7 @@ def rebuild_mirror(settings: Settings) -> str | None:
     try:
         mirror.repair(open_warehouse(settings.warehouse_url, LOOK_SECONDS).read_state(tables), tables)
     except DaybreakError as error:
-        return f"The mirror {settings.state_url} is empty, and it could not be rebuilt: {error} The next run rebuilds it."
+        return f"The mirror {settings.state_url.rpartition('@')[2]} is empty, and it could not be rebuilt: {error} The next run rebuilds it."
     return None
 
 
@@ -64,7 +64,7 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
             source=source,
             warehouse=open_warehouse(settings.warehouse_url, settings.lock_wait_seconds),
             gate=GreatExpectationsGate(),
-            landing=Landing(settings.landing_folder),
+            landing=Landing(settings.landing_folder, settings.keep_loads),
             mirror=open_mirror(settings.state_url),
             mask_key=settings.mask_key,
             time_zone=settings.time_zone,
@@ -88,13 +88,11 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
     given_up: list[DaybreakError] = []
     with ThreadPoolExecutor(workers, thread_name_prefix=f"sync-{request.source.name}") as pool:
         futures = [pool.submit(_sync_or_hold, settings, request, table, given_up) for table in request.tables]
-        results = []
-        for future in futures:
+        for future in as_completed(futures):  # told at once, so that little is forgotten if this process is killed
             result = future.result()
-            results.append(result)
             if each:
                 each(result)
-        return results
+        return [future.result() for future in futures]
 
 
 def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec, given_up: list[DaybreakError]) -> TableResult:

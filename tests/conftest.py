@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import date
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 import pytest
@@ -20,6 +20,9 @@ from pipelines.settings import Settings, load_settings
 from pipelines.sync.model import TableResult
 from pipelines.sync.plan import DayRange
 from pipelines.sync.spec import TableSpec
+
+if TYPE_CHECKING:
+    from pipelines.quarantine import Replayed
 
 TODAY = date(2026, 3, 10)
 # The text forms that the engine's own session asks for; see sources/postgres_connection.
@@ -122,6 +125,13 @@ class Project:
         source = self.settings.sources()[0]
         with open_engine(self.settings, SyncRequest(source, (source.table(name),))) as engine:
             return sync_table(engine, source.table(name), days)
+
+    def replay(self, name: str, *key: str) -> "Replayed":
+        """Read the open rows of one table again, or the row of ``key``."""
+        from pipelines.quarantine import replay_tables
+
+        (result,) = replay_tables(self.settings, "shop", name, key)
+        return result
 
     def commit(self, name: str, days: DayRange | None = None) -> TableResult:
         """Sync one table and expect a commit that balances, and P0."""

@@ -86,7 +86,7 @@ def _parents(node: Mapping[str, Any]) -> list[str]:
 
 
 def _raw_table(source: Mapping[str, Any]) -> str:
-    return f"{source['schema']}.{source['identifier']}"
+    return f"{source['schema']}.{source['identifier']}".replace('""', '"')  # an identifier stands between quotes
 
 
 def _reasons(manifest: Mapping[str, Any], known: Known) -> Mapping[str, str]:

@@ -12,6 +12,7 @@ from pipelines.assets.build_plan import BuildPlan, Known, ancestors_of, in_build
 from pipelines.assets.dbt_process import Heard, NodeResult, run_dbt
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings
+from pipelines.state.attempts import UNFINISHED_BUILD
 from pipelines.state.mirror import Mirror
 from pipelines.sync.model import Verdict
 from pipelines.sync.spec import OnFailure
@@ -55,7 +56,7 @@ def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> B
                 _note_the_rest(mirror, plan)
                 return Build(plan)
             for model in plan.build:
-                mirror.record_build(model, "failed", None, "its last build did not come to an end")
+                mirror.record_build(model, "failed", None, UNFINISHED_BUILD)
             _note_the_rest(mirror, plan)
             done = run_dbt(settings, _arguments(manifest, plan), request.listen, [turn] if turn is not None else [])
             _note_built(mirror, manifest, plan, done.results, done.error)

@@ -1,7 +1,8 @@
 """Runs dbt as a process of its own and returns how it ended with each node. What is to be built is decided elsewhere.
 
 Not through dagster-dbt's resource: that process would outlive a killed run and hold DuckDB's lock when nobody knows of it. This
-one inherits the descriptor that its parent's turn at the warehouse stands on, so the turn ends when the last of both does.
+one dies with its parent, and inherits the descriptor that its parent's turn at the warehouse stands on, so the turn ends when the
+last of both does.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.assets.manifest import dbt_environment, dbt_executable, target_folder
+from pipelines.lifeline import mortal
 from pipelines.settings import Settings
 
 SHOWN_EVENTS = ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult")
@@ -55,7 +57,7 @@ def run_dbt(settings: Settings, arguments: Iterable[str], listen: Callable[[Hear
     command += ["--project-dir", folder, "--profiles-dir", folder, "--target-path", str(target)]
     last: list[str] = []
     with subprocess.Popen(
-        command,
+        mortal(command),
         env={**os.environ, **dbt_environment(settings)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

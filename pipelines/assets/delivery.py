@@ -14,6 +14,7 @@ MORNING = "morning"
 READ_COPY_KEY = dg.AssetKey(["warehouse", "read_copy"])
 DASHBOARD_KEY = dg.AssetKey(["dashboards", MORNING])
 REPORT_KEY = dg.AssetKey(["reports", "morning"])
+RESUME_TAG = "dagster/is_resume_retry"  # of a run that does what its parent left undone; one that does all again has it not
 
 
 def make_read_copy(manifest: Mapping[str, Any], models: Sequence[str], upstream: Sequence[dg.AssetKey], owner: str) -> dg.AssetsDefinition:
@@ -98,9 +99,10 @@ def make_report_asset(upstream: Sequence[dg.AssetKey], models: Sequence[str], ow
 
         settings = load_settings()
         deliveries = frozenset(key.to_user_string() for key in upstream)
-        report = make_report(
-            settings, open_mirror(settings.state_url), RunFacts(context.run.run_id, _started_at(context), frozenset(models), deliveries)
-        )
+        resumes = _resumed_runs(context)
+        started_at = _started_at(context, resumes[0] if resumes else context.run.run_id)
+        facts = RunFacts(context.run.run_id, started_at, frozenset(models), deliveries, resumes)
+        report = make_report(settings, open_mirror(settings.state_url), facts)
         path = write_report(settings, report)
         metadata = {"file": dg.MetadataValue.path(str(path)), "report": dg.MetadataValue.md(report.as_markdown())}
         if report.problems:
@@ -110,6 +112,16 @@ def make_report_asset(upstream: Sequence[dg.AssetKey], models: Sequence[str], ow
     return morning_report
 
 
-def _started_at(context: dg.AssetExecutionContext) -> datetime:
-    record = context.instance.get_run_record_by_id(context.run.run_id)
+def _resumed_runs(context: dg.AssetExecutionContext) -> tuple[str, ...]:
+    """Return the runs that this one goes on with, oldest first: together they are one morning."""
+    found: list[str] = []
+    run: dg.DagsterRun | None = context.run
+    while run and run.parent_run_id and run.tags.get(RESUME_TAG) == "true":
+        found.insert(0, run.parent_run_id)
+        run = context.instance.get_run_by_id(run.parent_run_id)
+    return tuple(found)
+
+
+def _started_at(context: dg.AssetExecutionContext, run_id: str) -> datetime:
+    record = context.instance.get_run_record_by_id(run_id)
     return datetime.fromtimestamp(record.start_time, UTC) if record and record.start_time else datetime.now(UTC)

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING
 
 import dagster as dg
 
+from pipelines.delivery.markdown import escape_markdown
+from pipelines.discovery.names import make_asset_name
+from pipelines.gates.judge import name_checks
 from pipelines.settings import load_settings
 from pipelines.sync.model import LedgerEntry
 from pipelines.sync.spec import Mode, SourceSpec, TableSpec
@@ -24,7 +27,7 @@ STAGES: Mapping[str, str] = {"incremental": "merge by key", "partitioned": "repl
 
 def raw_key(spec: TableSpec) -> dg.AssetKey:
     """Return the asset key of a raw table."""
-    return dg.AssetKey([f"raw_{spec.source}", spec.name])
+    return dg.AssetKey([f"raw_{spec.source}", make_asset_name(spec.name)])
 
 
 def make_ingestion(
@@ -93,13 +96,18 @@ def _make_spec(table: TableSpec, description: str | None, partitions: dg.DailyPa
 
 
 def _make_checks(table: TableSpec) -> list[dg.AssetCheckSpec]:
-    expectations = ", ".join(f"{item.label} ({item.on_failure})" for item in table.expectations)
+    names = zip(name_checks(table), table.expectations, strict=True)
+    gates = ", ".join(f"{escape_markdown(name)} ({item.on_failure}{_write_mostly(item.mostly)})" for name, item in names)
     return [
         dg.AssetCheckSpec(
-            "gate", asset=raw_key(table), description=f"The landed rows passed before anything became visible: {expectations or 'key'}."
+            "gate", asset=raw_key(table), description=f"The landed rows passed before anything became visible: {gates or 'key'}."
         ),
         dg.AssetCheckSpec("fresh", asset=raw_key(table), description=f"The source was read whole in the last {FRESH_HOURS} hours."),
     ]
+
+
+def _write_mostly(mostly: float) -> str:
+    return f", {mostly * 100:.10g}% must pass" if mostly != 1 else ""
 
 
 def _asked_days(context: dg.AssetExecutionContext) -> "DayRange | None":

@@ -16,6 +16,7 @@ from pydantic_core import PydanticUndefined
 
 from pipelines.catalog.models import ColumnEntry, ExpectationEntry, PartitionEntry, SourceEntry, TableEntry
 from pipelines.gates.rules import RULES, Rule
+from pipelines.gates.windows import MOST_RANGE, STATISTICS
 
 SCHEMA_FILE = Path(__file__).with_name("catalog.schema.json")
 DOCUMENT = Path(__file__).parents[2] / "docs" / "catalog.md"
@@ -24,7 +25,26 @@ Json = dict[str, Any]
 _SCALAR: Json = {"type": ["string", "number", "boolean"]}
 _COLUMN: Json = {"type": "string", "minLength": 1, "description": "a column of the table"}
 _BOUND: Json = {"type": ["number", "string", "null"], "description": "inclusive, unless strict; of the column's type"}
+_OFFSET: Json = {
+    "type": "object",
+    "minProperties": 1,
+    "properties": {"negative": {"type": "number", "minimum": 0, "maximum": 1}, "positive": {"type": "number", "minimum": 0}},
+    "additionalProperties": False,
+}
+_WINDOW: Json = {
+    "type": "object",
+    "required": ["constraint_fn", "range", "offset"],
+    "properties": {
+        "constraint_fn": {"enum": list(STATISTICS)},
+        "range": {"type": "integer", "minimum": 1, "maximum": MOST_RANGE, "description": "how many earlier loads are compared"},
+        "offset": _OFFSET,
+        "strict": {"type": "boolean"},
+        "parameter_name": {"type": "string"},
+    },
+    "additionalProperties": False,
+}
 _ARGUMENTS: dict[str, Json] = {
+    "windows": {"type": "array", "items": _WINDOW, "minItems": 1, "description": "bounds that follow from earlier loads"},
     "column": _COLUMN,
     "column_A": _COLUMN,
     "column_B": _COLUMN,
@@ -42,6 +62,7 @@ _ARGUMENTS: dict[str, Json] = {
     "match_on": {"enum": ["any", "all"]},
     "ignore_row_if": {"type": "string"},
 }
+_PARAMETER: Json = {"type": "object", "required": ["$PARAMETER"], "description": "the window that gives this bound"}
 _NUMERIC_BOUND: Json = {"type": ["number", "null"], "description": "inclusive, unless strict"}
 
 
@@ -106,7 +127,8 @@ def _choice(name: str, rule: Rule) -> Json:
 def _arguments_schema(rule: Rule) -> Json:
     arguments = {name: _ARGUMENTS.get(name, {}) for name in rule.arguments}
     if rule.bounds not in (None, "column"):
-        arguments |= {name: _NUMERIC_BOUND for name in ("min_value", "max_value") if name in arguments}
+        bound = {"anyOf": [_NUMERIC_BOUND, _PARAMETER]} if "windows" in arguments else _NUMERIC_BOUND
+        arguments |= {name: bound for name in ("min_value", "max_value") if name in arguments}
     schema: Json = {"type": "object", "description": _describe(rule), "properties": arguments, "additionalProperties": False}
     if rule.bounds:
         schema["anyOf"] = [{"required": [name]} for name in ("min_value", "max_value", "windows") if name in arguments]

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 MORNING = "morning"
 TITLE = "Morning"
 CURRENCY = "EUR"  # the marts convert every order into it
-KEPT_VERSIONS = 14
 KEPT_WINDOWS = 200  # loads of one sync at the most that are summed up
 QUERIES = Path(__file__).parent / "queries"
 
@@ -80,7 +79,7 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     from pipelines.delivery.morning import render_morning
 
     content = render_morning(page)
-    published = publish(target, content, keep_versions=KEPT_VERSIONS)
+    published = publish(target, content, keep_versions=settings.keep_versions)
     version = published.version_path.stem if published.version_path else before.get("version", MORNING)
     _note(
         mirror,
@@ -112,7 +111,7 @@ def _keep(settings: Settings, mirror: Mirror, before: Mapping[str, Any], reasons
     since = _instant(before.get("stale_since")) or datetime.now(UTC)
     banner = StaleBanner(since, reasons)
     content = with_stale_banner(page, banner) if page else empty_page(banner, title=TITLE, time_zone=settings.time_zone)
-    publish(target, content, keep_versions=KEPT_VERSIONS)
+    publish(target, content, keep_versions=settings.keep_versions)
     status = "kept" if before.get("published_at") else "none"
     known = _known(before) if before else {"inputs": "", "version": "none"}
     _note(mirror, **{**known, "status": status, "stale_since": since.isoformat(), "reason": "; ".join(reasons)})

@@ -17,6 +17,7 @@ from pathlib import Path
 
 VERSIONS = "versions"
 _STAMP = "%Y%m%dT%H%M%S.%fZ"
+_VERSION = re.compile(r"(?P<stem>.+)-(?P<stamp>\d{8}T\d{6}\.\d{6}Z)(?P<suffix>\.[^.]+|)")
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,23 @@ def publish(target: Path, content: str | bytes, *, keep_versions: int) -> Publis
         for old in _list_versions(target)[:-keep_versions]:
             old.unlink(missing_ok=True)
     return Published(path=target, version_path=version, changed=True)
+
+
+def drop_versions(folder: Path, *, keep: int, before: datetime | None = None) -> int:
+    """Delete versions of every file published in `folder`: all but the newest `keep`, and those of before an instant; return how many."""
+    if not (folder / VERSIONS).is_dir():
+        return 0
+    found: dict[tuple[str, str], list[tuple[datetime, Path]]] = {}
+    for path in sorted((folder / VERSIONS).iterdir()):
+        if parts := _VERSION.fullmatch(path.name):
+            published_at = datetime.strptime(parts["stamp"], _STAMP).replace(tzinfo=UTC)
+            found.setdefault((parts["stem"], parts["suffix"]), []).append((published_at, path))
+    with _lock_folder(folder):
+        old = [path for versions in found.values() for _, path in versions[:-keep]]
+        old += [path for versions in found.values() for at, path in versions[-keep:] if before and at < before]
+        for path in old:
+            path.unlink(missing_ok=True)
+    return len(old)
 
 
 def read_published(target: Path) -> str | None:

@@ -18,7 +18,7 @@ from typing import Any
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
-from pipelines.warehouses import duckdb_file
+from pipelines.warehouses import duckdb_file, open_warehouse
 
 READ_COPY = "warehouse/read_copy"
 FICLONE = 0x40049409  # Linux's ioctl for a copy that shares its blocks until one side changes
@@ -98,6 +98,9 @@ def _publish(settings: Settings, bad: Sequence[Relation]) -> None:
     with take_turn(source, purpose, wait_seconds):
         for leftover in (temporary, temporary.with_name(f"{temporary.name}.wal")):
             leftover.unlink(missing_ok=True)
+        warehouse = open_warehouse(settings.warehouse_url, wait_seconds)
+        if warehouse.traces() != "none":  # or the copy would have them too
+            warehouse.erase_traces(is_settled=not bad)
         with open_file(source, purpose, wait_seconds) as connection:
             connection.execute("checkpoint")  # so that the file alone is whole, without its write-ahead log
         try:

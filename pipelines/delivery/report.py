@@ -47,11 +47,12 @@ class RunFacts:
     started_at: datetime
     models: Set[str]  # unique ids
     deliveries: Set[str]
+    resumes: Sequence[str] = ()  # ids of the runs that were killed and that this one goes on with, oldest first
 
 
 def make_report(settings: Settings, mirror: Mirror, run: RunFacts) -> MorningReport:
     """Gather the report of a run from the mirror; tables that the run did not touch are told from their standing state."""
-    results = results_of(mirror, run.run_id)
+    results = results_of(mirror, [*run.resumes, run.run_id])
     tables = [_table(mirror, table, results.get(table.id)) for source in settings.sources() for table in source.tables]
     models = [_model(mirror, model, build) for model, build in sorted(mirror.builds().items()) if model in run.models]
     deliveries = [

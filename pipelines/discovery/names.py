@@ -36,6 +36,11 @@ def make_slug(name: str) -> str:
     return name if _PLAIN.fullmatch(name) else _join_words(name)
 
 
+def make_asset_name(table: str) -> str:
+    """Return the last part of a raw table's asset key: Dagster takes ASCII letters, digits and ``_`` only."""
+    return table if re.fullmatch(r"[A-Za-z0-9_]+", table, re.ASCII) else make_slug(table)
+
+
 def make_source_name(database: str) -> str:
     """Return a source's name for a database: it stands in schemas, assets and file names."""
     return _join_words(database)[:MAX_NAME]

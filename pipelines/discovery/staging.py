@@ -8,7 +8,7 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 
-from pipelines.discovery.names import make_slug
+from pipelines.discovery.names import make_asset_name, make_slug
 from pipelines.discovery.yaml_text import flow, scalar, sentence
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import Column, TableSchema
@@ -112,7 +112,7 @@ def write_source_table(table: StagedTable) -> list[str]:
     told = " ".join(part for part in (_as_sentence(table.comment) or f"{spec.schema}.{spec.name} of {spec.source}.", left_out) if part)
     lines += [
         f"  description: {sentence(_plain_jinja(told))}",
-        f"  config: {{meta: {{dagster: {{asset_key: [raw_{spec.source}, {scalar(_plain_jinja(spec.name))}]}}}}}}",
+        f"  config: {{meta: {{dagster: {{asset_key: [raw_{spec.source}, {scalar(make_asset_name(spec.name))}]}}}}}}",
         "  columns:",
     ]
     for staged in table.columns:

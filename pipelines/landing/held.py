@@ -11,7 +11,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.errors import LandingCorrupt, LoadConflict
-from pipelines.landing.store import LoadFolder, lock_file
+from pipelines.landing.store import LoadFolder, locked
 from pipelines.sync import codec
 from pipelines.sync.model import LoadPlan
 
@@ -41,7 +41,7 @@ def open_held(held: HeldLoad) -> Iterator[LoadFolder]:
     Raises ``LoadConflict`` if somebody else has it or it is gone, ``LandingCorrupt`` if a part of it is missing: what is left
     would look like a smaller load, and the watermark would pass the rest by.
     """
-    with lock_file(held.path / "plan.json") as is_mine:
+    with locked(held.path / "plan.json") as is_mine:
         if not is_mine or not (held.path / "held.json").exists():
             raise LoadConflict(
                 "another run works on this load, or has ended it.",

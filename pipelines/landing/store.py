@@ -141,7 +141,7 @@ class Landing:
         with _explaining_full_disk(self.root):
             path.mkdir(parents=True, exist_ok=False)
             _write_whole(path / "plan.json", codec.dump(codec.PLAN, plan))
-        with lock_file(path / "plan.json") as is_mine:
+        with locked(path / "plan.json") as is_mine:
             if not is_mine:
                 raise RuntimeError(f"somebody locked the new folder {path}")
             yield LoadFolder(path, plan, [])
@@ -149,10 +149,10 @@ class Landing:
     @contextmanager
     def reopen_load(self, spec: TableSpec) -> Iterator[LoadFolder | None]:
         """Yield the newest load that was neither committed nor held nor is being written by a living process, or None."""
-        for path in self._loads(spec):
+        for path in self.loads(spec):
             if (path / "held.json").exists() or (path / "committed").exists() or not (path / "plan.json").exists():
                 continue
-            with lock_file(path / "plan.json") as is_mine:
+            with locked(path / "plan.json") as is_mine:
                 if is_mine and path.exists():
                     try:
                         folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
@@ -172,17 +172,8 @@ class Landing:
             for path in sorted(ended)[: -self._kept_loads]:
                 shutil.rmtree(path, ignore_errors=True)
 
-    def purge_table(self, spec: TableSpec) -> int:
-        """Delete the files of every load of a table that no living process works on; return how many loads that were."""
-        gone = 0
-        for path in self._loads(spec):
-            with lock_file(path / "plan.json") as is_mine:
-                if is_mine or not (path / "plan.json").exists():
-                    shutil.rmtree(path, ignore_errors=True)
-                    gone += 1
-        return gone
-
-    def _loads(self, spec: TableSpec) -> list[Path]:
+    def loads(self, spec: TableSpec) -> list[Path]:
+        """Return the folders of a table's loads, newest first."""
         folder = self.table_folder(spec)
         return sorted(folder.iterdir(), reverse=True) if folder.exists() else []
 
@@ -214,7 +205,7 @@ def _repeating(rows: pa.Table) -> list[str] | bool:
 
 
 @contextmanager
-def lock_file(file: Path) -> Iterator[bool]:
+def locked(file: Path) -> Iterator[bool]:
     """Hold an advisory lock that ends with the process; yields False if another one holds it."""
     try:
         descriptor = os.open(file, os.O_RDONLY)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import adbc_driver_manager as adbc
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -34,6 +35,19 @@ class PostgresSource:
         with self._connection.transaction() as connection:
             schema, _ = self._describe(connection, spec)
         return schema
+
+    def read_key(self, spec: TableSpec, key: Bound) -> Bound:
+        """Return the key as this database writes it: `007` of an integer is `7`. ``ConfigError`` if it is no value of the key's types."""
+        with self._connection.transaction() as connection:
+            _, columns = self._describe(connection, spec)
+            by_name = {column.name: column for column in columns}
+            texts = [f"{sql.cast(text, by_name[name])}::text as k{n}" for n, (name, text) in enumerate(zip(spec.key, key, strict=True))]
+            try:
+                return tuple(map(str, connection.rows(f"select {', '.join(texts)}")[0].values()))
+            except adbc.DataError:
+                kinds = ", ".join(f"{name} {by_name[name].type.sql_name}" for name in spec.key)
+                problem = f"{spec.id}: what was given is no value of the key ({kinds})."
+                raise ConfigError([problem], safe="Nothing was changed.", remedy="Write it as the source does.") from None  # it names the key
 
     def observe(self, spec: TableSpec) -> Observation:
         """Note the cursor's maximum, then the open transactions, then the time: see ``horizon`` for why in this order."""
@@ -135,7 +149,7 @@ class PostgresSource:
         key = chr(1).join(sorted(spec.key))
         unique = {row["columns"] for row in connection.rows(sql.UNIQUE_KEYS.format(oid=relation["oid"]))}
         schema = TableSchema(
-            columns=tuple(_column(row, column) for row, column in zip(rows, columns, strict=True)),
+            columns=tuple(_column(row, column, spec) for row, column in zip(rows, columns, strict=True)),
             identity=relation["identity"],
             kind={"p": "partitioned", "v": "view", "m": "view"}.get(relation["kind"], "table"),  # type: ignore[arg-type]
             has_unique_key=bool(spec.key) and key in unique,
@@ -149,7 +163,7 @@ def _pg_column(row: dict[str, Any]) -> sql.PgColumn:
     return sql.PgColumn(row["name"], PgType(base, row["modifier"], row["sql_name"]), not row["not_null"])
 
 
-def _column(row: dict[str, Any], column: sql.PgColumn) -> Column:
+def _column(row: dict[str, Any], column: sql.PgColumn, spec: TableSpec) -> Column:
     return Column(
         name=row["name"],
         source_type=row["sql_name"],
@@ -157,7 +171,7 @@ def _column(row: dict[str, Any], column: sql.PgColumn) -> Column:
         is_nullable=not row["not_null"],
         identity=row["number"],
         comment=row["comment"],
-        default=row["default_text"],
+        default=None if row["name"] in spec.masks else row["default_text"],  # which is a value of the column
     )
 
 

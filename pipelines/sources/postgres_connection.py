@@ -32,6 +32,10 @@ _REFUSED = {
     "3D000": "there is no such database",
     "42501": "a privilege is missing",
 }
+# What PostgreSQL says of itself, by class of SQLSTATE: connection, privileges, names, resources. All else may quote a row.
+_TOLD_CLASSES = ("08", "0A", "25", "28", "3D", "40", "42", "53", "55", "57", "58")
+_TOLD_WORDS = ("canceling statement due to", "terminating connection", "row-level security", "permission denied for", "No space left")
+_HIDDEN = "a value made it refuse the query"
 
 
 def with_connect_timeout(url: str) -> str:
@@ -128,10 +132,10 @@ class Batches:
 
 
 def translate(source: str, url: str, error: Exception) -> NoReturn:
-    """Raise our error for the driver's. Its text is cut before the query, which may hold values of the data, and has no secret."""
+    """Raise our error for the driver's: without the query, without values of the data that a server quotes, and without a secret."""
     state = getattr(error, "sqlstate", None) or ""
-    text = without_secret(str(error).split("Query was:")[0].strip(), url)
-    cause = error if text in str(error) else None  # a traceback shows the cause's text too
+    text = without_secret(_without_values(str(error), state), url)
+    cause = error if text == str(error).strip() else None  # a traceback shows the cause's text too
     if state in _MOVED:
         raise SchemaMoved(text) from cause
     reason = next((why for code, why in _REFUSED.items() if state == code), None) or _refusal_in(text)
@@ -142,13 +146,28 @@ def translate(source: str, url: str, error: Exception) -> NoReturn:
             remedy=_remedy(state, text),
         ) from cause
     is_slow = state == "57014" or "statement timeout" in text
+    is_query = is_slow or _HIDDEN in text
     raise SourceUnavailable(
-        f"Source `{source}` {'ended a query' if is_slow else 'did not answer'}: {text}",
+        f"Source `{source}` {'ended a query' if is_query else 'did not answer'}: {text}",
         safe="Nothing was lost: finished chunks are kept and the watermark stands.",
         remedy="DAYBREAK_MAX_SNAPSHOT_SECONDS limits a table that is read in one transaction; a unique index on its key makes it resumable."
         if is_slow
+        else "Mend the row or the view in the source."
+        if is_query
         else "The next run reads on; check that the server is up and reachable.",
     ) from cause
+
+
+def _without_values(text: str, state: str) -> str:
+    """Return what a server said, but not where it may have quoted a row: a bad cast, a raised exception and the like.
+
+    While rows stream the driver gives no SQLSTATE, so the server's words decide.
+    """
+    told = text.split("Query was:")[0].strip()
+    is_of_query = state[:2] not in _TOLD_CLASSES if state else "ERROR:" in told and not any(words in told for words in _TOLD_WORDS)
+    if not is_of_query:
+        return told
+    return f"{_HIDDEN} ({f'SQLSTATE {state}; ' if state else ''}its words may quote data, so they stand in the server's log only)"
 
 
 def _remedy(state: str, text: str) -> str:
@@ -162,12 +181,20 @@ def _remedy(state: str, text: str) -> str:
 
 
 def without_secret(text: str, url: str) -> str:
-    """Return ``text`` without the URL's password: libpq repeats a URL that it cannot read."""
+    """Return ``text`` without the URL's password: libpq repeats a URL, or the part of it, that it cannot read."""
     user_info = url.partition("://")[2].rpartition("@")[0]
-    for secret in (url, user_info.partition(":")[2], *re.findall(r"[?&]password=([^&]*)", url)):
+    user, _, password = user_info.partition(":")
+    for secret in (url, password, *re.findall(r"[?&]password=([^&]*)", url)):
         for form in (secret, unquote(secret)):
             text = text.replace(form, "(hidden)") if form else text
-    return text
+    return re.sub(r'"([^"]+)"', lambda found: _without_piece(found[1], user, password), text)
+
+
+def _without_piece(quoted: str, user: str, password: str) -> str:
+    """Hide a quoted piece of the password: one with a `/`, `@` or `?` in it that was not encoded is cut there."""
+    is_piece = quoted != user and (quoted in password or quoted in unquote(password))
+    _, at, host = quoted.rpartition("@")
+    return f'"(hidden){at}{host}"' if at else '"(hidden)"' if is_piece else f'"{quoted}"'
 
 
 def _refusal_in(text: str) -> str | None:

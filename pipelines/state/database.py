@@ -56,4 +56,5 @@ def _prepare(engine: sa.Engine) -> None:
 def _use_wal(connection: Any, _record: object) -> None:  # noqa: ANN401 - a DBAPI connection
     connection.execute("pragma journal_mode = wal")
     connection.execute("pragma busy_timeout = 30000")
+    connection.execute("pragma secure_delete = on")  # what was forgotten must not be left in free pages
     connection.execute("pragma synchronous = normal")  # the mirror can be rebuilt

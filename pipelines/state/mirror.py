@@ -9,7 +9,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
 
@@ -28,7 +28,6 @@ _NOT_HELD: Mapping[str, Any] = {
     **dict.fromkeys(("held_reason", "held_at", "held_load_id", "held_since", "held_morning")),
     "held_mornings": 0,
 }
-KEPT_DAYS = 90  # attempts and verdicts older than this are forgotten
 
 
 @dataclass(frozen=True)
@@ -189,7 +188,7 @@ class Mirror:
             self.write(self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}))
 
     def record_released(self, table_id: str, load_id: str, next_held: tuple[str, str] | None = None) -> None:
-        """Note that a person let a held load in. If it was that load that held the table, it is held by the next (load, reason) or by none."""
+        """Note that a person let a held load in; if it held the table, that is held by the next one (load, reason) or by none."""
         held = {"held_load_id": next_held[0], "held_reason": next_held[1]} if next_held else _NOT_HELD
         self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id, t.tables.c.held_load_id == load_id).values(**held))
 
@@ -214,10 +213,7 @@ class Mirror:
     def attempt(self, table_id: str, run_id: str | None) -> Iterator[Attempt]:
         """Note a try from its start to its end; an exception is noted and raised on."""
         attempt_id, now = str(ULID()), _now()
-        old = (datetime.now(UTC) - timedelta(days=KEPT_DAYS)).isoformat()
         self.write(
-            sa.delete(t.attempts).where(t.attempts.c.started_at < old),
-            sa.delete(t.verdicts).where(t.verdicts.c.judged_at < old),
             sa.insert(t.attempts).values(
                 attempt_id=attempt_id,
                 table_id=table_id,

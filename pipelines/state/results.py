@@ -1,6 +1,6 @@
 """What each run did to each table, kept in the mirror: for the morning report and for people who missed the output."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -39,6 +39,19 @@ def record_result(mirror: Mirror, run_id: str, result: TableResult) -> None:
     )
 
 
-def results_of(mirror: Mirror, run_id: str) -> dict[str, Mapping[str, Any]]:
-    """Return what a run did, by table id."""
-    return {row.table_id: dict(row._mapping) for row in mirror.read(sa.select(results).where(results.c.run_id == run_id))}
+def results_of(mirror: Mirror, run_ids: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+    """Return what runs that went on with each other, oldest first, did together, by table id."""
+    found: dict[str, Mapping[str, Any]] = {}
+    for run_id in run_ids:
+        for row in mirror.read(sa.select(results).where(results.c.run_id == run_id)):
+            found[row.table_id] = _add(found.get(row.table_id), dict(row._mapping))
+    return found
+
+
+def _add(before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return two results of a table as one: the later run found unchanged what the earlier one had committed."""
+    if before is None:
+        return after
+    is_committed = after["outcome"] == "unchanged" and before["outcome"] == "committed"
+    numbers = {name: number + before["numbers"].get(name, 0) for name, number in after["numbers"].items()}
+    return {**after, "outcome": "committed" if is_committed else after["outcome"], "numbers": numbers}

@@ -20,6 +20,7 @@ from pipelines.sync.model import LoadPlan, Observation, TableResult, Window
 from pipelines.sync.plan import DayRange
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
+from pipelines.sync.remnants import drop_remnants
 from pipelines.sync.schema import check_names, plan_changes
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.sizes import sizes_of
@@ -51,6 +52,7 @@ def sync_table(engine: Engine, spec: TableSpec, days: DayRange | None = None) ->
 def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: Attempt) -> TableResult:
     if engine.warehouse.is_free_to_ask:
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    drop_remnants(engine, spec)
     with step("plan"):
         observation = engine.source.observe(spec)
         schema = engine.source.describe(spec)

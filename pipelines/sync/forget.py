@@ -1,12 +1,13 @@
-"""Has rows forgotten: out of the table, the quarantine and the landed files, on a record that does not name them.
+"""Has a row forgotten: out of the table, the quarantine and the landed files, on a record that does not name it.
 
-Not here: what is built from the table, and old blocks of the warehouse's files (``Warehouse.erase_traces``).
+Not here: what is built from the table, texts that name the row, and old blocks of the warehouse's files (``pipelines.forgetting``).
 """
 
-from collections.abc import Sequence
+import json
 from dataclasses import dataclass
 
-from pipelines.errors import ConfigError, PrerequisiteError
+from pipelines.errors import ConfigError, LoadConflict, PrerequisiteError
+from pipelines.landing.cleaning import find_busy_load, purge_table
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
 from pipelines.sync.load import ReadyLoad, commit_load
@@ -18,45 +19,66 @@ from pipelines.sync.spec import TableSpec
 
 @dataclass(frozen=True)
 class Forgotten:
-    """What was deleted. ``entry`` is the ledger's; None for a table that was never loaded."""
+    """What was deleted. ``key`` is in the source's own text; ``entry`` is the ledger's, None for a table that was never loaded."""
 
+    key: Bound
     entry: LedgerEntry | None
+    quarantine_entries: int
     landed_loads: int
 
 
-def forget_rows(engine: Engine, spec: TableSpec, keys: Sequence[Bound], forgotten_by: str) -> Forgotten:
-    """Delete the rows of ``keys`` and every landed file of their table. Safe to do again.
+def forget_row(engine: Engine, spec: TableSpec, key: Bound, forgotten_by: str) -> Forgotten:
+    """Delete the row of ``key`` and every landed file of its table. Safe to do again.
 
-    Raises ``ConfigError`` for a table without a key or a key of the wrong width, ``PrerequisiteError`` if a row is still in the
-    source, because the next sync would bring it back.
+    Raises ``ConfigError`` for a table without a key and for what cannot be its key, ``PrerequisiteError`` if the row is still in
+    the source, because the next sync would bring it back, and ``LoadConflict`` if another run works on the table.
     """
-    _check_keys(spec, keys)
-    _check_source(engine, spec, keys)
-    schema, entry = engine.mirror.schema(spec.id), None
-    if schema is not None:
-        planned = plan_keys(engine, spec, schema, keys)
-        with engine.landing.open_load(spec, planned) as folder:
+    _check_key(spec, key)
+    key = engine.source.read_key(spec, key)
+    _check_source(engine, spec, key)
+    if busy := find_busy_load(engine.landing, spec):
+        raise LoadConflict(
+            "another run is loading this table now, and may have read the row before it was deleted.",
+            safe="Nothing was changed.",
+            remedy="Forget the row when that run is over.",
+            table=spec.id,
+            load_id=busy,
+        )
+    engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    landed = purge_table(engine.landing, spec)  # first: if this ends half-way, what is left is found by doing it again
+    if engine.mirror.status(spec.id).load_id is None:
+        return Forgotten(key, None, 0, landed)
+    entries = len(engine.warehouse.read_quarantine(spec, None, json.dumps(key, ensure_ascii=False), None))
+    planned = plan_keys(engine, spec, engine.source.describe(spec), [key])
+    with engine.landing.open_load(spec, planned) as folder:
+        try:
             entry = commit_load(engine, spec, ReadyLoad(folder, GatedLoad(), forgotten_by=forgotten_by))
-    return Forgotten(entry, engine.landing.purge_table(spec))
+        finally:
+            folder.discard()  # its plan names the row
+    return Forgotten(key, entry, entries, landed)
 
 
-def _check_keys(spec: TableSpec, keys: Sequence[Bound]) -> None:
+def _check_key(spec: TableSpec, key: Bound) -> None:
     if not spec.key:
-        problem = f"{spec.id} has no key, so no row of it can be named."
-        raise ConfigError([problem], safe="Nothing was changed.", remedy="Delete the rows in the source and sync: a snapshot follows.")
-    if wrong := [key for key in keys if len(key) != len(spec.key)]:
-        problem = f"{spec.id} has the key ({', '.join(spec.key)}), and {len(wrong[0])} value(s) were given."
+        raise ConfigError(
+            [f"{spec.id} has no key, so no row of it can be named."],
+            safe="Nothing was changed.",
+            remedy=f"Delete the row in the source and run `daybreak sync {spec.source} {spec.name}`: the table is replaced as a whole. "
+            "Its landed files and closed quarantine entries go with their retention.",
+        )
+    if len(key) != len(spec.key):
+        problem = f"{spec.id} has the key ({', '.join(spec.key)}), and {len(key)} value(s) were given."
         raise ConfigError([problem], safe="Nothing was changed.", remedy="Give one value for each column of the key, in this order.")
 
 
-def _check_source(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> None:
+def _check_source(engine: Engine, spec: TableSpec, key: Bound) -> None:
     schema = engine.source.describe(spec)
     part: Part = "window" if schema.has_unique_key else "stream"
-    request = ReadRequest(spec, schema, Window(keys=tuple(keys)), part, None, len(keys) + 1, engine.chunk_bytes)
+    request = ReadRequest(spec, schema, Window(keys=(key,)), part, None, 2, engine.chunk_bytes)
     chunks = engine.source.read_stream(request) if part == "stream" else iter([engine.source.read_chunk(request)])
-    if found := sum(chunk.rows.num_rows for chunk in chunks):
+    if any(chunk.rows.num_rows for chunk in chunks):
         raise PrerequisiteError(
-            [f"{spec.id}: {found} of these rows are still in the source, so the next sync would bring them back."],
+            [f"{spec.id}: the row is still in the source, so the next sync would bring it back."],
             safe="Nothing was changed.",
-            remedy="Delete them in the source first.",
+            remedy="Delete it in the source first.",
         )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import pyarrow as pa
 
@@ -25,6 +25,8 @@ from pipelines.sync.model import (
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import Expectation, TableSpec
 
+# Values that must not stay: none are left; some may be; or they were erased, but not after every model on them was built.
+Traces = Literal["none", "fresh", "erased"]
 UNFIT_COLUMN = "_daybreak_unfit"  # JSON object of column -> original text, for values no landing type can hold
 
 
@@ -142,8 +144,20 @@ class Warehouse(Protocol):
     def find_waiting(self, spec: TableSpec, key: str | None) -> WaitingRows:
         """Return which open rows of the table (or the one of ``key``, JSON) can be read again by key, and how many cannot."""
 
-    def erase_traces(self) -> None:
-        """Make deleted rows unreadable, as far as the store can: nothing that was deleted or replaced MUST be left in its files."""
+    def traces(self) -> Traces:
+        """Return whether values that must not stay may be readable in the store's files still.
+
+        A commit that forgets rows, or puts masked values in the place of readable ones, MUST make this ``fresh``.
+        """
+
+    def erase_traces(self, *, is_settled: bool) -> None:
+        """Make deleted rows unreadable, as far as the store can: nothing that was deleted or replaced MUST be left in its files.
+
+        ``is_settled``: every model was built since, so that nothing is left to be erased later; else ``traces`` becomes ``erased``.
+        """
+
+    def last_forgotten_at(self) -> datetime | None:
+        """Return when rows were forgotten last, in any table."""
 
     def drop_closed(self, before: datetime) -> int:
         """Delete quarantine entries that were closed before an instant; return how many."""

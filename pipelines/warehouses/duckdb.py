@@ -10,7 +10,7 @@ import duckdb
 
 from pipelines.sync import codec
 from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad, WaitingRows
-from pipelines.sync.protocols import WarehouseState
+from pipelines.sync.protocols import Traces, WarehouseState
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
@@ -107,10 +107,23 @@ class DuckDBWarehouse:
             gone = connection.execute("delete from daybreak.quarantine where closed_at < $before returning 1", {"before": before})
             return len(gone.fetchall())
 
-    def erase_traces(self) -> None:
+    def traces(self) -> Traces:
+        """Return whether values that must not stay may be readable in the file still."""
+        with self._open("look for traces") as connection:
+            ((noted, erased),) = connection.execute("select count(*), count(erased_at) from daybreak.traces").fetchall()
+            return "none" if not noted else "erased" if noted == erased else "fresh"
+
+    def erase_traces(self, *, is_settled: bool) -> None:
         """Write the file anew: DuckDB keeps deleted rows in its free blocks until something else needs the room."""
+        done = "delete from daybreak.traces" if is_settled else "update daybreak.traces set erased_at = now() where erased_at is null"
         with take_turn(self.file, "erase deleted rows", self._lock_wait_seconds):
-            rewrite_file(self.file, self._lock_wait_seconds)
+            rewrite_file(self.file, self._lock_wait_seconds, done)
+
+    def last_forgotten_at(self) -> datetime | None:
+        """Return when rows were forgotten last."""
+        with self._open("read when rows were forgotten") as connection:
+            found: datetime | None = connection.execute("select max(forgotten_at) from daybreak.forgotten").fetchall()[0][0]
+            return found
 
     def _claim(self, connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> int:
         found = connection.execute(
@@ -130,7 +143,7 @@ class DuckDBWarehouse:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open_file(self.file, purpose, self._lock_wait_seconds) as connection:
             if not connection.execute(
-                "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'forgotten'"
+                "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'traces'"
             ).fetchone():
                 connection.execute("begin")
                 connection.execute(STATE_DDL)

@@ -1,6 +1,7 @@
 """Opens a DuckDB file when its turn comes: first this project's queue, then DuckDB's own lock, which strangers may hold."""
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -59,8 +60,8 @@ def _connect(file: Path, deadline: float, read_only: bool) -> duckdb.DuckDBPyCon
             time.sleep(POLL_SECONDS)
 
 
-def rewrite_file(file: Path, wait_seconds: float) -> None:
-    """Replace a file by a copy of what is in it, made beside it and renamed; the caller has the turn."""
+def rewrite_file(file: Path, wait_seconds: float, done: str) -> None:
+    """Replace a file by a copy of what is in it, made beside it and renamed; ``done`` is run in it. The caller has the turn."""
     fresh = file.with_name(f"{file.name}.rewriting")
     leftovers = (fresh, fresh.with_name(f"{fresh.name}.wal"))
     for leftover in leftovers:
@@ -70,12 +71,16 @@ def rewrite_file(file: Path, wait_seconds: float) -> None:
             connection.execute(f"attach '{str(fresh).replace(chr(39), chr(39) * 2)}' as fresh")
             ((name,),) = connection.execute("select current_database()").fetchall()
             connection.execute(f'copy from database "{name.replace(chr(34), chr(34) * 2)}" to fresh')
+            connection.execute("use fresh")
+            connection.execute(done)
+            connection.execute(f'use "{name.replace(chr(34), chr(34) * 2)}"')
             connection.execute("checkpoint fresh")
             connection.execute("detach fresh")
             connection.execute("checkpoint")  # so that nothing is left in a write-ahead log that would be replayed into the new file
         with fresh.open("rb") as written:
             os.fsync(written.fileno())
         fresh.replace(file)
+        shutil.rmtree(file.with_name(f"{file.name}.tmp"), ignore_errors=True)  # what a killed process spilled
     finally:
         for leftover in leftovers:
             leftover.unlink(missing_ok=True)

@@ -14,9 +14,9 @@ from pipelines.sync.model import Counts, LedgerEntry, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_masks import redact_table
 from pipelines.warehouses.duckdb_quarantine import (
     forget_quarantine,
-    redact_quarantine,
     replace_quarantine,
     stage_aside,
     touched_days,
@@ -43,7 +43,7 @@ class Commit:
         with step("load.quarantine"):
             replace_quarantine(self._execute, self._load, self._now)
             if self._is_remade:
-                redact_quarantine(self._execute, self._load)
+                redact_table(self._execute, self._load, self._now)
             if self._load.forgotten_by:
                 forget_quarantine(self._execute, self._load, self._now)
         with step("commit.ledger"):

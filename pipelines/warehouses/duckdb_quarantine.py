@@ -11,7 +11,6 @@ from pipelines.warehouses import duckdb_sql as sql
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
-MASKED = "(masked)"
 _MINE = "source_name = $source and table_name = $table"
 
 
@@ -107,23 +106,8 @@ def touched_days(load: StagedLoad) -> str:
     return f"{stood} union all select {sql.day_of(load)} from staged union all select day from ({waiting}) semi join {moved} using (key)"
 
 
-def redact_quarantine(run: Run, load: StagedLoad) -> None:
-    """Take values of masked columns out of every entry of the table: what was readable before the mask must not stay."""
-    for name in load.spec.masks:
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        run(
-            "update daybreak.quarantine set original = json_merge_patch(original, $patch) "
-            f"where {_MINE} and json_exists(original, $pointer) and load_id <> $load_id",
-            source=load.spec.source,
-            table=load.spec.name,
-            patch=json.dumps({name: MASKED}),
-            pointer=pointer,
-            load_id=load.plan.load_id,
-        )
-
-
 def forget_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
-    """Delete every entry of the asked keys, open or closed, and note that they were forgotten without naming them."""
+    """Delete every entry of the asked keys, open or closed; note that, without naming them, and that there are traces of them."""
     names = {"source": load.spec.source, "table": load.spec.name}
     gone = run(f"delete from daybreak.quarantine where {_MINE} and key in (select key from asked) returning 1", **names)
     run(
@@ -135,6 +119,7 @@ def forget_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
         entries=len(gone),
         now=now,
     )
+    run("insert into daybreak.traces values ($source, $table, $now, null)", **names, now=now)
 
 
 def _scopes(load: StagedLoad) -> list[str]:

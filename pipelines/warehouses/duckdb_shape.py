@@ -1,5 +1,6 @@
 """Gives a raw table the columns of a load, inside the load's transaction. What a change may do at all is the engine's to say."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,7 @@ from pipelines.warehouses import duckdb_sql as sql
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
+_OLDER = "_before_v"
 _ACTUAL = "select column_name, data_type from duckdb_columns() where schema_name = $schema and table_name = $table"
 
 
@@ -23,7 +25,7 @@ def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
         run(statement)
     actual = _columns(run, load)
     if is_remade:
-        for name in (name for name, mask in spec.masks.items() if mask == "drop" and name.casefold() in actual):
+        for name in (name for name in actual if _is_masked(load, name)):
             run(f"alter table {table} drop column {quote(name)}")
     for column in load.columns:
         found, wanted = actual.get(column.name.casefold()), sql.duckdb_type(column.arrow_type)
@@ -34,6 +36,13 @@ def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
             run(f"alter table {table} add column {quote(column.name)} {wanted}")
 
 
+def _is_masked(load: StagedLoad, column: str) -> bool:
+    """Whether a column (its name folded) must go: a mask drops it, or it is an older one whose name a masked one has now."""
+    folded = {name.casefold(): mask for name, mask in load.spec.masks.items()}
+    older = re.fullmatch(rf"(.+){_OLDER}\d+", column, re.DOTALL)
+    return folded.get(column) == "drop" or bool(older and older[1] in folded and column not in folded)
+
+
 def _make_room(run: Run, load: StagedLoad) -> None:
     """Rename a column that the source dropped earlier and whose name now belongs to another one; its values are kept."""
     actual = _columns(run, load)
@@ -41,7 +50,7 @@ def _make_room(run: Run, load: StagedLoad) -> None:
     for change in load.changes:
         name = change.after.name if change.after and change.kind in ("add", "rename") else ""
         if name.casefold() in actual and name.casefold() not in leaving:
-            kept = f"{name}_before_v{load.plan.schema_version}"
+            kept = f"{name}{_OLDER}{load.plan.schema_version}"
             run(f"alter table {sql.raw_table(load.spec)} rename column {quote(name)} to {quote(kept)}")
 
 

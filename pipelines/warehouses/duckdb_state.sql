@@ -96,6 +96,15 @@ create table if not exists daybreak.deliveries (
     published_at timestamptz not null
 );
 
+-- Deleted values that may still be readable in unused blocks of this file. `erased_at`: the file was written anew, but a model
+-- on the table may have kept them since; the row goes when the file is written anew after all models were built.
+create table if not exists daybreak.traces (
+    source_name varchar not null,
+    table_name varchar not null,
+    noted_at timestamptz not null,
+    erased_at timestamptz
+);
+
 -- One row per request to forget rows. Which rows they were is not kept: that would be remembering them.
 create table if not exists daybreak.forgotten (
     source_name varchar not null,

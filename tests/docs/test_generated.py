@@ -1,6 +1,7 @@
 """What is generated is not stale, and the JSON schema says what the reader says."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,14 @@ def test_the_page_tells_every_setting_variable_and_expectation():
     settings = [name for part in ("SourceEntry", "TableEntry", "PartitionEntry", "ColumnEntry") for name in _settings(part)]
     wanted = [*settings, *RULES, *(item.name for item in VARIABLES)]
     assert [name for name in wanted if f"| `{name}` |" not in text] == []
+
+
+def test_every_variable_that_the_code_names_is_told():
+    """dbt's own profile variables apart, which this project sets for it or which are for another warehouse."""
+    named = {
+        name for file in (ROOT / "pipelines").rglob("*.py") for name in re.findall(r"DAYBREAK_[A-Z_]+", file.read_text(encoding="utf-8"))
+    }
+    assert named - {item.name for item in VARIABLES} <= {"DAYBREAK_", "DAYBREAK_DUCKDB_PATH"}
 
 
 def _settings(part: str) -> list[str]:
@@ -100,6 +109,7 @@ ORDERS = 3  # its place in the shop's catalog
         lambda shop, table: table["expectations"].append({"on_failure": "hold"}),
         lambda shop, table: table["expectations"].append({"expect_column_values_to_not_be_nul": {"column": "a"}, "on_failure": "hold"}),
         lambda shop, table: table["expectations"].append({"expect_column_values_to_not_be_null": {"colum": "a"}, "on_failure": "hold"}),
+        lambda shop, table: table["expectations"].append({"expect_table_row_count_to_be_between": {"windows": []}, "on_failure": "hold"}),
         lambda shop, table: table["expectations"].append({"expect_column_mean_to_be_between": {"column": "a"}, "on_failure": "hold"}),
         lambda shop, table: table["expectations"].append(
             {"expect_column_values_to_be_unique": {"column": "a"}, "on_failure": "quarantine"}
@@ -117,6 +127,17 @@ def test_the_schema_refuses_what_the_reader_refuses(validator, shop, spoil, tmp_
     (tmp_path / "shop.yaml").write_text(json.dumps(shop))
     with pytest.raises(ConfigError):
         read_catalog(tmp_path)
+
+
+def test_the_schema_takes_bounds_that_follow_from_earlier_loads(validator, shop, tmp_path):
+    from pipelines.catalog.read import read_catalog
+
+    window = {"constraint_fn": "median", "range": 5, "offset": {"negative": 0.5}}
+    expectation = {"expect_table_row_count_to_be_between": {"windows": [window]}, "on_failure": "hold"}
+    shop["tables"][ORDERS]["expectations"].append(expectation)
+    assert validator.is_valid(shop)
+    (tmp_path / "shop.yaml").write_text(json.dumps(shop))
+    assert read_catalog(tmp_path)
 
 
 def test_the_schema_takes_a_count_and_a_share(validator, shop):

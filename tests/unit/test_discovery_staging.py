@@ -59,7 +59,10 @@ def test_comments_of_the_source_become_descriptions_that_jinja_leaves_alone() ->
     assert Template(entry["description"]).render() == "People: {{ all }} of them. No key: rows may repeat."
 
 
-def test_a_table_with_an_odd_name_keeps_it_as_identifier_and_asset() -> None:
+def test_a_table_with_an_odd_name_keeps_it_as_identifier_and_is_the_asset_that_ingestion_makes() -> None:
     (entry,) = yaml.safe_load("\n".join(write_source_table(stage("id", name='Odd "one'))))
     assert (entry["name"], entry["identifier"]) == ("odd_one", 'Odd ""one')
-    assert entry["config"]["meta"]["dagster"]["asset_key"] == ["raw_shop", 'Odd "one']
+    from pipelines.assets.ingestion import raw_key
+
+    spec = TableSpec("shop", "public", 'Odd "one', "snapshot")
+    assert entry["config"]["meta"]["dagster"]["asset_key"] == list(raw_key(spec).path) == ["raw_shop", "odd_one"]

@@ -1,6 +1,7 @@
 """Verdicts come from sums over the load, one per expectation, whatever the chunks looked like."""
 
 import json
+from datetime import date
 from typing import Any
 
 import pytest
@@ -34,6 +35,36 @@ def test_mostly_is_judged_on_the_sum_of_the_chunks_and_not_on_any_of_them(mostly
 def test_a_share_that_is_exactly_met_passes(evaluated: int, failed: int, mostly: float) -> None:
     assert is_share_met(evaluated, failed, mostly)
     assert not is_share_met(evaluated + 1, failed + 1, mostly)
+
+
+def test_a_verdict_names_at_most_three_failing_rows_of_all_chunks() -> None:
+    expectation = between(0)
+    chunks = [RowFinding(expectation, 9, 2, examples=("7", "8")), RowFinding(expectation, 9, 3, examples=("8", "9", "10"))]
+    (verdict,) = judge(table(expectation), chunks, [])
+    assert verdict.numbers["examples"] == ["7", "8", "9"]
+    json.dumps(verdict.numbers)
+
+
+def test_rows_that_were_read_again_have_verdicts_on_rows_only() -> None:
+    load = Expectation("expect_column_values_to_be_unique", {"column": "a"}, "hold")
+    history = Expectation("expect_table_row_count_to_be_between", {"windows": [{}]}, "hold")
+    verdicts = judge(table(load, between(0), history), [RowFinding(between(0), 2, 1)], None)
+    assert [(verdict.check, verdict.passed) for verdict in verdicts] == [("expect_column_values_to_be_between(total)", False)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ({"min_value": 5, "max_value": 9}, {"at least": 5, "at most": 9}),
+        ({"min_value": 5, "strict_min": True}, {"more than": 5}),
+        ({"max_value": date(2026, 1, 2), "strict_max": True}, {"less than": "2026-01-02"}),
+    ],
+)
+def test_a_number_stands_beside_what_was_asked_of_it(arguments: dict[str, Any], told: dict[str, Any]) -> None:
+    expectation = Expectation("expect_column_max_to_be_between", {"column": "a", **arguments}, "warn")
+    (verdict,) = judge(table(expectation), [], [LoadFinding(expectation, False, 3)])
+    assert verdict.numbers == {"observed": 3, **told}
+    json.dumps(verdict.numbers)
 
 
 def test_two_expectations_with_one_name_and_column_are_two_verdicts() -> None:

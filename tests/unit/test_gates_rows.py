@@ -19,7 +19,7 @@ from pipelines.errors import ConfigError
 from pipelines.gates import great_expectations as gates
 from pipelines.gates.great_expectations import GreatExpectationsGate
 from pipelines.sync.protocols import RowFinding
-from pipelines.sync.spec import Expectation, TableSpec
+from pipelines.sync.spec import Expectation, OnFailure, TableSpec
 
 INSTANTS = [datetime(2024, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC), None, datetime(1, 1, 1, tzinfo=UTC)]
 ROWS = pa.table(
@@ -203,6 +203,34 @@ def test_only_rows_that_are_to_step_aside_are_named() -> None:
     assert {(finding.evaluated, finding.failed) for finding in found} == {(3, 1)}
 
 
+@pytest.mark.parametrize("on_failure", ["quarantine", "hold", "warn"])
+def test_the_first_failing_rows_are_named_by_their_keys_and_by_nothing_else(monkeypatch: pytest.MonkeyPatch, on_failure: OnFailure) -> None:
+    monkeypatch.setattr(gates, "_SLICE_ROWS", 2)
+    at = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+    rows = pa.table(
+        {
+            "id": pa.array([1, 2, 3, 4, 5]),
+            "code": pa.array(["a" * 100, None, "b, c", "d", "e"]).dictionary_encode(),
+            "blob": pa.array([b"\xff", b"a", b"b", b"c", b"d"]),
+            "at": pa.array([at] * 5, pa.timestamp("us", "UTC")),
+            "secret": pa.array([-7001, 7002, -7003, -7004, -7005]),
+        }
+    )
+    expectation = Expectation("expect_column_values_to_be_between", {"column": "secret", "min_value": 0}, on_failure)
+
+    def name(*key: str) -> tuple[str, ...]:
+        spec = TableSpec("shop", "public", "orders", "snapshot", key, expectations=(expectation,))
+        (finding,) = GreatExpectationsGate().check_rows(spec, rows)
+        assert finding.failed == 4
+        return finding.examples
+
+    assert name("id") == ("1", "3", "4")
+    assert name("id", "code") == (f"1, {'a' * 64}…", "3, b, c", "4, d")
+    assert name("blob") == ("ff", "62", "63")
+    assert name("at")[0] == "2026-01-02 03:04:05+00:00"
+    assert name() == name("not_there") == ()
+
+
 def test_two_bounds_that_are_one_float_are_two_expectations() -> None:
     expectations = tuple(
         Expectation("expect_column_values_to_be_between", {"column": "id", "min_value": bound}, "quarantine")
@@ -279,7 +307,7 @@ warnings.simplefilter("error")
 shows_warning = warnings.showwarning
 import pyarrow as pa
 from pipelines.gates.great_expectations import GreatExpectationsGate
-from pipelines.sync.spec import Expectation, TableSpec
+from pipelines.sync.spec import Expectation, OnFailure, TableSpec
 expectation = Expectation("expect_column_values_to_match_regex", {"column": "a", "regex": "(a)"}, "quarantine")
 spec = TableSpec("shop", "public", "orders", "snapshot", expectations=(expectation,))
 print(GreatExpectationsGate().check_rows(spec, pa.table({"a": ["a", "b"]}))[0].failing)

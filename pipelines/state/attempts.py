@@ -1,0 +1,108 @@
+"""Attempts that have not ended: which table, in which phase, how many rows in, and whether their process still works on them.
+
+Asks the mirror, and this machine's process table, alone. Attempts are written by ``mirror``.
+"""
+
+import os
+import socket
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+import sqlalchemy as sa
+
+from pipelines.state.mirror import Mirror
+from pipelines.state.tables import attempts
+
+SILENT_AFTER = timedelta(minutes=15)  # a process of another machine that was not heard of for so long is taken for dead
+CLOCK_SLACK = timedelta(seconds=2)
+
+State = Literal["running", "died"]
+UNFINISHED_BUILD = "its last build did not come to an end"  # what a model says from before its build begins until it has ended
+
+
+@dataclass(frozen=True)
+class OpenAttempt:
+    """A table's newest try, which did not come to its end (yet)."""
+
+    table_id: str
+    run_id: str | None
+    state: State
+    phase: str
+    rows_read: int
+    started_at: datetime
+    heartbeat_at: datetime
+    process: str  # host/process number
+
+    def __str__(self) -> str:
+        since = f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"
+        if self.state == "running":
+            return f"{self.table_id}: {self.phase}, {self.rows_read:,} rows, since {since}, by process {self.process}"
+        last = f"{self.heartbeat_at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{self.table_id}: died in {self.phase} at {self.rows_read:,} rows, last heard of {last}, process {self.process}"
+
+
+def open_attempts(mirror: Mirror) -> list[OpenAttempt]:
+    """Return the newest attempt of each table where that has not ended, by table."""
+    newest = sa.select(sa.func.max(attempts.c.attempt_id)).group_by(attempts.c.table_id)
+    query = sa.select(attempts).where(attempts.c.attempt_id.in_(newest), attempts.c.finished_at.is_(None))
+    return [_read(row) for row in mirror.read(query.order_by(attempts.c.table_id))]
+
+
+def _read(row: sa.Row[Any]) -> OpenAttempt:
+    started_at, heartbeat_at = datetime.fromisoformat(row.started_at), datetime.fromisoformat(row.heartbeat_at)
+    state: State = "running" if _is_at_work(row.process, started_at, heartbeat_at) else "died"
+    return OpenAttempt(row.table_id, row.run_id, state, row.phase, row.rows_read, started_at, heartbeat_at, row.process)
+
+
+def _is_at_work(process: str, started_at: datetime, heartbeat_at: datetime) -> bool:
+    """Whether the process of an attempt still is: one of its number that was born later is another one."""
+    host, _, number = process.rpartition("/")
+    if host != socket.gethostname():
+        return datetime.now(UTC) - heartbeat_at < SILENT_AFTER
+    try:
+        born_at = _born_at(int(number))
+    except ProcessLookupError:
+        return False
+    return born_at is None or born_at <= started_at + CLOCK_SLACK
+
+
+def _born_at(process_id: int) -> datetime | None:
+    """Return when a process of this machine began; None where the system does not say. Raises ``ProcessLookupError``."""
+    processes = Path("/proc")
+    if not (processes / "stat").exists():
+        with suppress(PermissionError):
+            os.kill(process_id, 0)
+        return None
+    try:
+        told = (processes / str(process_id) / "stat").read_text()
+    except OSError as error:
+        raise ProcessLookupError(process_id) from error
+    fields = told.rpartition(")")[2].split()  # the name before it may hold anything
+    if fields[0] in "ZX":  # it ended, and its parent has not noticed
+        raise ProcessLookupError(process_id)
+    ago = float((processes / "uptime").read_text().split()[0]) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return datetime.now(UTC) - timedelta(seconds=ago)
+
+
+def tell_resume_points(mirror: Mirror, run_id: str) -> str:
+    """Return from where the next run goes on with what a dead run left unfinished."""
+    left = [attempt for attempt in open_attempts(mirror) if attempt.run_id == run_id]
+    points = [f"{item.table_id} (it was in {item.phase}, {item.rows_read:,} rows were read)" for item in left]
+    unbuilt = sorted(model.rpartition(".")[2] for model, build in mirror.builds().items() if build["reason"] == UNFINISHED_BUILD)
+    told = f"The next run goes on with {', '.join(points)}." if points else "No table was being loaded."
+    return f"{told} Models that were not built to their end: {', '.join(unbuilt)}." if unbuilt else told
+
+
+def add_attempts(mirror: Mirror, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of `daybreak status` with each table's open attempt, or None, under ``attempt``."""
+    found = {attempt.table_id: attempt for attempt in open_attempts(mirror)}
+    return [{**row, "attempt": asdict(found[row["table"]]) if row["table"] in found else None} for row in rows]
+
+
+def tell_attempts(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each row of `daybreak status` that has an open attempt."""
+    return [str(OpenAttempt(**row["attempt"])) for row in rows if row["attempt"]]

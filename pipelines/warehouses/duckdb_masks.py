@@ -1,0 +1,68 @@
+"""Takes out of the warehouse, inside a load's transaction, what could be read before a column was masked.
+
+The raw table's own columns are ``duckdb_shape``'s; the file's unused blocks are ``Warehouse.erase_traces``'s.
+"""
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from pipelines.sync import codec
+from pipelines.sync.model import StagedLoad
+from pipelines.sync.shape import TableSchema
+
+Run = Callable[..., list[tuple[Any, ...]]]
+
+MASKED = "(masked)"
+_MINE = "source_name = $source and table_name = $table"
+
+
+def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
+    """Mask the quarantine's entries of earlier loads, forget the defaults of masked columns, and note that there are traces."""
+    if not load.spec.masks:
+        return
+    names = {"source": load.spec.source, "table": load.spec.name}
+    versions = run(f"select version, table_schema from daybreak.schema_versions where {_MINE}", **names)
+    schemas = {int(version): codec.SCHEMA.validate_json(text) for version, text in versions}
+    _redact_quarantine(run, load, _names_ever(load, schemas.values()))
+    for version, schema in schemas.items():
+        cleaned = _without_defaults(load, schema)
+        if cleaned != schema:
+            set_schema = "update daybreak.schema_versions set table_schema = $schema"
+            run(f"{set_schema} where {_MINE} and version = $version", **names, version=version, schema=codec.dump(codec.SCHEMA, cleaned))
+    run("insert into daybreak.traces values ($source, $table, $now, null)", **names, now=now)
+
+
+def _names_ever(load: StagedLoad, schemas: Iterable[TableSchema]) -> set[str]:
+    """Return the masked columns' names, and those that they had before the source renamed them."""
+    now = load.plan.schema
+    identities = {column.identity for column in now.columns if column.name in load.spec.masks and column.identity is not None}
+    former = {
+        column.name
+        for schema in schemas
+        if schema.identity == now.identity
+        for column in schema.columns
+        if column.identity in identities
+    }
+    return former | set(load.spec.masks)
+
+
+def _redact_quarantine(run: Run, load: StagedLoad, columns: Iterable[str]) -> None:
+    for name in sorted(columns):
+        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
+        run(
+            "update daybreak.quarantine set original = json_merge_patch(original, $patch) "
+            f"where {_MINE} and json_exists(original, $pointer) and load_id <> $load_id",
+            source=load.spec.source,
+            table=load.spec.name,
+            patch=json.dumps({name: MASKED}),
+            pointer=pointer,
+            load_id=load.plan.load_id,
+        )
+
+
+def _without_defaults(load: StagedLoad, schema: TableSchema) -> TableSchema:
+    columns = tuple(replace(column, default=None) if column.name in load.spec.masks else column for column in schema.columns)
+    return replace(schema, columns=columns)
