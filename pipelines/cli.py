@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from pipelines import cli_catalog, cli_doctor
+from pipelines.cli_forget import forget
 from pipelines.cli_quarantine import quarantine_app, release
 from pipelines.cli_schema import catalog_app
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
@@ -36,7 +37,7 @@ app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
 app.command()(cli_doctor.doctor)
-for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview, release):
+for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview, release, forget):
     app.command()(command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
@@ -105,14 +106,17 @@ def sync(
     """Bring tables of one source up to date with the engine alone, without Dagster."""
     from pipelines.cli_output import show_results, watching
     from pipelines.progress import Happening, tell
+    from pipelines.retention import enforce_retention
     from pipelines.state.results import sum_counts
-    from pipelines.wiring import sync_tables
+    from pipelines.wiring import open_mirror, sync_tables
 
     with explaining():
         settings = load_settings()
         request = _make_request(settings, source, tables or [])
         with watching(is_quiet=as_json):
             results = sync_tables(settings, request, lambda done: tell(Happening(done.table, done.outcome, is_over=True)))
+        for unkept in enforce_retention(settings, open_mirror(settings.state_url)):
+            typer.secho(unkept, fg=typer.colors.YELLOW, err=True)
     if as_json:
         rows = [{"table": r.table, "outcome": r.outcome, **sum_counts(r).__dict__, "held": r.held_reason, "note": r.note} for r in results]
         typer.echo(json.dumps(rows))

@@ -14,7 +14,9 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
     table: Annotated[str, typer.Argument(help="The table's name in the catalog.")],
     key: Annotated[list[str], typer.Argument(help="The row's key: one value for each column of it, in the catalog's order.")],
     by: Annotated[str | None, typer.Option("--by", help="Who asks for it; the login name if not given. It stands on the record.")] = None,
-    is_run_wanted: Annotated[bool, typer.Option("--run/--no-run", help="Build what stands on the table anew at once, by a morning run.")] = True,
+    is_run_wanted: Annotated[
+        bool, typer.Option("--run/--no-run", help="Build what stands on the table anew at once, by a morning run.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Delete a row that is gone from the source from everything that was read, built and told from it. Safe to do again.
@@ -67,7 +69,9 @@ def _show(request: "ForgetRequest", outcome: "Outcome") -> None:
         )
     typer.echo(f"Landed files of {numbers['landed_loads']} load(s) of the table were deleted.")
     if outcome.found.entry:
-        typer.echo(f"On the record, without the key: load {numbers['load_id']} in daybreak.ledger and daybreak.forgotten, by {request.asked_by}.")
+        typer.echo(
+            f"On the record, without the key: load {numbers['load_id']} in daybreak.ledger and daybreak.forgotten, by {request.asked_by}."
+        )
     for place in outcome.left:
         typer.secho(f"Still there: {place}.", fg=typer.colors.YELLOW)
     if outcome.left:

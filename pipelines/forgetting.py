@@ -133,5 +133,7 @@ def _models_left(manifest: Mapping[str, Any], builds: Mapping[str, Mapping[str, 
         elif node["resource_type"] == "snapshot":
             left.append(f"{node['name']}, a snapshot, which keeps what was: delete the row there by hand")
         elif config.get("materialized") == "incremental" and config.get("incremental_strategy") != "replace_days":
-            left.append(f"{node['name']}, an incremental model, which keeps what it built: dbt build --full-refresh --select {node['name']}")
+            left.append(
+                f"{node['name']}, an incremental model, which keeps what it built: dbt build --full-refresh --select {node['name']}"
+            )
     return left

@@ -68,7 +68,9 @@ def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) ->
 def _drop_history(mirror: Mirror, before: datetime) -> None:
     old = before.isoformat()
     newest = (
-        sa.select(t.ledger.c.load_id, sa.func.row_number().over(partition_by=t.ledger.c.table_id, order_by=t.ledger.c.load_id.desc()).label("n"))
+        sa.select(
+            t.ledger.c.load_id, sa.func.row_number().over(partition_by=t.ledger.c.table_id, order_by=t.ledger.c.load_id.desc()).label("n")
+        )
     ).subquery()
     needed = sa.select(newest.c.load_id).where(newest.c.n <= 2 * KEPT_SIZES)
     mirror.write(

@@ -1,6 +1,7 @@
 """Delivery assets: the read copy, the dashboards, and the morning report that decides whether the run may look green."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -95,6 +96,7 @@ def make_report_asset(upstream: Sequence[dg.AssetKey], models: Sequence[str], ow
     )
     def morning_report(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
         from pipelines.delivery.report import RunFacts, make_report, write_report
+        from pipelines.retention import enforce_retention
         from pipelines.wiring import open_mirror
 
         settings = load_settings()
@@ -102,7 +104,10 @@ def make_report_asset(upstream: Sequence[dg.AssetKey], models: Sequence[str], ow
         resumes = _resumed_runs(context)
         started_at = _started_at(context, resumes[0] if resumes else context.run.run_id)
         facts = RunFacts(context.run.run_id, started_at, frozenset(models), deliveries, resumes)
-        report = make_report(settings, open_mirror(settings.state_url), facts)
+        mirror = open_mirror(settings.state_url)
+        unkept = enforce_retention(settings, mirror, context.instance)
+        report = make_report(settings, mirror, facts)
+        report = replace(report, problems=[*report.problems, *unkept])
         path = write_report(settings, report)
         metadata = {"file": dg.MetadataValue.path(str(path)), "report": dg.MetadataValue.md(report.as_markdown())}
         if report.problems:

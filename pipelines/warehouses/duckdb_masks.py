@@ -40,11 +40,7 @@ def _names_ever(load: StagedLoad, schemas: Iterable[TableSchema]) -> set[str]:
     now = load.plan.schema
     identities = {column.identity for column in now.columns if column.name in load.spec.masks and column.identity is not None}
     former = {
-        column.name
-        for schema in schemas
-        if schema.identity == now.identity
-        for column in schema.columns
-        if column.identity in identities
+        column.name for schema in schemas if schema.identity == now.identity for column in schema.columns if column.identity in identities
     }
     return former | set(load.spec.masks)
 
