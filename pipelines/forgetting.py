@@ -64,10 +64,7 @@ def forget(settings: Settings, request: ForgetRequest) -> Outcome:
     dropped, busy = _clean_history(settings, spec, found.key)
     if found.entry is None:
         return Outcome(found, dropped, busy)
-    if request.is_run_wanted:
-        left = _what_is_left(settings, spec, run_morning(settings))
-    else:
-        left = _erase_now(settings)
+    left = _what_is_left(settings, spec, run_morning(settings)) if request.is_run_wanted else _erase_now(settings)
     return Outcome(found, dropped, (*left, *busy))
 
 

@@ -35,7 +35,10 @@ def drop_runs_that_name(instance: "dg.DagsterInstance", names_row: Callable[[str
 
 
 def _names(instance: "dg.DagsterInstance", run_id: str, names_row: Callable[[str], bool]) -> bool:
-    if any(names_row(text) for entry in instance.all_logs(run_id) for text in _texts(json.loads(entry.to_json()))):
+    from dagster_shared.serdes import serialize_value
+
+    events = (json.loads(serialize_value(entry)) for entry in instance.all_logs(run_id))
+    if any(names_row(text) for event in events for text in _texts(event)):
         return True
     folder = _log_folder(instance, run_id)
     files = (path for path in folder.rglob("*") if path.is_file()) if folder else ()

@@ -49,7 +49,8 @@ def rebuild_mirror(settings: Settings) -> str | None:
     try:
         mirror.repair(open_warehouse(settings.warehouse_url, LOOK_SECONDS).read_state(tables), tables)
     except DaybreakError as error:
-        return f"The mirror {settings.state_url.rpartition('@')[2]} is empty, and it could not be rebuilt: {error} The next run rebuilds it."
+        place = settings.state_url.rpartition("@")[2]  # without a password
+        return f"The mirror {place} is empty, and it could not be rebuilt: {error} The next run rebuilds it."
     return None
 
 

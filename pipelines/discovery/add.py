@@ -60,9 +60,8 @@ def plan_addition(settings: Settings, request: AddRequest) -> Addition:
     """
     source = _find_source(settings, request.source)
     url, addition = settings.source_url(source), Addition()
-    new = [name for name in dict.fromkeys(request.tables) if name not in {table.name for table in source.tables}]
-    if new:
-        source = _add_entries(settings, source, new, request, addition)
+    if set(request.tables) - {table.name for table in source.tables}:
+        source = _add_entries(settings, source, request, addition)
     wanted = [source.table(name) for name in dict.fromkeys(request.tables)] or list(source.tables)
     _refuse_same_slugs(source, {table.name for table in wanted})
     keywords = _list_keywords()
@@ -107,8 +106,8 @@ def _find_source(settings: Settings, name: str) -> SourceSpec:
     return sources[name]
 
 
-def _add_entries(settings: Settings, source: SourceSpec, names: Sequence[str], request: AddRequest, addition: Addition) -> SourceSpec:
-    """Put an entry for each of the tables into the source's file; return the source as the file then says."""
+def _add_entries(settings: Settings, source: SourceSpec, request: AddRequest, addition: Addition) -> SourceSpec:
+    """Put an entry for each table that has none into the source's file; return the source as the file then says."""
     from pipelines.sources.postgres_survey import survey_database
 
     schema = source.tables[0].schema
@@ -117,7 +116,8 @@ def _add_entries(settings: Settings, source: SourceSpec, names: Sequence[str], r
     folded = {table.name.casefold(): table.name for table in source.tables}
     file = _find_catalog_file(settings.catalog_folder, source.name)
     text, problems = file.read_bytes().decode(), []
-    for name in names:
+    entered = {table.name for table in source.tables}
+    for name in (name for name in dict.fromkeys(request.tables) if name not in entered):
         if name not in found:
             close = difflib.get_close_matches(name, found, n=1)
             problems.append(f"`{schema}` has no table `{name}`{f'; did you mean `{close[0]}`?' if close else ', or it is a partition'}")

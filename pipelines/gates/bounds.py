@@ -5,6 +5,7 @@ rejects the value 0.10 (both tried on 1.24.1). So bounds are converted here and 
 Not here: which expectation takes which argument (``rules``, ``classes``).
 """
 
+import functools
 import math
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -23,6 +24,7 @@ def plain_type(arrow_type: pa.DataType) -> pa.DataType:
     return arrow_type.value_type if pat.is_dictionary(arrow_type) else arrow_type
 
 
+@functools.lru_cache(maxsize=1024)  # asked for every value of a set, of which there may be 100,000
 def kind_of(arrow_type: pa.DataType) -> Kind:
     """Return the family of values that can be compared with each other; empty for nested and other types."""
     plain = plain_type(arrow_type)

@@ -23,12 +23,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from pipelines.gates.arguments import convert_arguments
+from pipelines.gates.backtracking import Backtracks, may_backtrack, try_regexes
 from pipelines.gates.bounds import kind_of, plain_type
 from pipelines.gates.classes import check_expectations, find_columns, make_config_error, select_expectations
 from pipelines.gates.history import check_history
 from pipelines.gates.judge import MOST_EXAMPLES, judge
 from pipelines.gates.load_measures import check_landed
 from pipelines.gates.rules import RULES, Rule
+from pipelines.sync.land import read_value
 from pipelines.sync.model import Verdict
 from pipelines.sync.protocols import LandedLoad, LoadFinding, RowFinding
 from pipelines.sync.spec import Expectation, TableSpec
@@ -112,7 +114,7 @@ def _name_rows(spec: TableSpec, rows: pa.Table, positions: Sequence[int]) -> tup
     """Return the keys of a few rows as text. Only keys: they are never masked, and every other value may be."""
     if not spec.key or not set(spec.key) <= set(rows.column_names):
         return ()
-    return tuple(", ".join(_write_key(rows[name][position].as_py()) for name in spec.key) for position in positions)
+    return tuple(", ".join(_write_key(read_value(rows[name][position])) for name in spec.key) for position in positions)
 
 
 def _write_key(value: object) -> str:
@@ -131,12 +133,22 @@ def _make_masks(rule: Rule, arguments: Mapping[str, Any], table: pa.Table) -> "I
     gx = _load_gx()
     engine = gx.engine()
     step = max(1, min(_SLICE_ROWS, _SLICE_BYTES * table.num_rows // max(1, table.nbytes)))
+    regexes = [arguments["regex"]] if "regex" in arguments else arguments.get("regex_list", ())
     for start in range(0, table.num_rows, step):
+        if any(map(may_backtrack, regexes)):
+            _try_on(regexes, table.column(0).slice(start, step))
         frame = pd.DataFrame({name: _make_series(table[name].slice(start, step)) for name in table.column_names})
         engine.load_batch_data(_FRAME, frame)
         yield start, gx.find_unexpected(engine, rule, arguments)
     # Engine and frame refer to each other: without this, the last slice lives until the cycle collector runs.
     engine.load_batch_data(_FRAME, pd.DataFrame())
+
+
+def _try_on(regexes: Sequence[str], values: pa.ChunkedArray) -> None:
+    try:
+        try_regexes(regexes, values.unique().drop_null().to_pylist())
+    except Backtracks as problem:
+        raise _CannotEvaluate(str(problem)) from None
 
 
 def _make_series(values: "pa.Array | pa.ChunkedArray") -> "pd.Series[Any]":

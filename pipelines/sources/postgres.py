@@ -47,7 +47,7 @@ class PostgresSource:
             except adbc.DataError:
                 kinds = ", ".join(f"{name} {by_name[name].type.sql_name}" for name in spec.key)
                 problem = f"{spec.id}: what was given is no value of the key ({kinds})."
-                raise ConfigError([problem], safe="Nothing was changed.", remedy="Write it as the source does.") from None  # it names the key
+                raise ConfigError([problem], safe="Nothing was changed.", remedy="Write it as the source does.") from None
 
     def observe(self, spec: TableSpec) -> Observation:
         """Note the cursor's maximum, then the open transactions, then the time: see ``horizon`` for why in this order."""

@@ -68,9 +68,10 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         return _hold(engine, spec, schema, result)
     _note_schema(engine, spec, schema)
     if days is None:
-        # A load that was gone on with is as of its own plan, not of now.
-        engine.mirror.record_checked(spec.id, min([observation.observed_at, *(entry.data_as_of for entry in result.loads)]))
-        if spec.mode == "incremental" and any(entry.data_as_of < observation.observed_at for entry in result.loads):
+        # A load that was gone on with is as of its own plan, not of now, whether or not anything in it was new.
+        as_of = min(observation.observed_at, result.as_of or observation.observed_at)
+        engine.mirror.record_checked(spec.id, as_of)
+        if spec.mode == "incremental" and as_of < observation.observed_at:
             return summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
     return result
 
@@ -90,7 +91,8 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         changed, same = changed_days(engine, spec, folder.plan, digest_load(engine, spec, folder))
         if not changed:
             folder.discard()
-            return TableResult(spec.id, "unchanged", reread_rows=sum(digest.rows for digest in same), note=_why_reread(spec, folder.plan))
+            note, rows = _why_reread(spec, folder.plan), sum(digest.rows for digest in same)
+            return TableResult(spec.id, "unchanged", reread_rows=rows, note=note, as_of=folder.plan.observation.observed_at)
         attempt.note("gate", folder.rows)
         engine.progress(spec, "gate", folder.rows)
         with step("gate"):
@@ -102,7 +104,8 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         attempt.note("load", folder.rows)
         engine.progress(spec, "load", folder.rows)
         entry = commit_load(engine, spec, ReadyLoad(folder, gated, changed, same))
-        return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=_why_reread(spec, folder.plan))
+        note = _why_reread(spec, folder.plan)
+        return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=note, as_of=entry.data_as_of)
 
 
 def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
@@ -121,7 +124,18 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
         yield plan.cursor_window(spec, None if is_reread else watermark, observation)
     else:
         wanted = plan.requested_days(spec, days, engine.today()) if days else _missing_days(engine, spec, is_reread)
-        yield from plan.day_windows(spec, schema, wanted, engine.time_zone)
+        yield from _day_windows(engine, spec, schema, wanted)
+
+
+def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: Sequence[date]) -> list[Window]:
+    """Cut ``wanted`` days into windows. One that a crash left unfinished keeps its days and comes first, so that its chunks count."""
+    with engine.landing.reopen_load(spec) as unfinished:
+        begun = unfinished.plan.window if unfinished else Window()
+    kept = list(begun.days) if set(begun.days) <= set(wanted) else []
+    rest = [day for day in wanted if day not in kept]
+    first, others = (plan.day_windows(spec, schema, days, engine.time_zone) for days in (kept, rest))
+    # Each ends with the window of values in no day, which is wanted once.
+    return sorted([*first[:-1], *others], key=lambda window: window != begun)
 
 
 def _missing_days(engine: Engine, spec: TableSpec, is_reread: bool) -> list[date]:
@@ -162,6 +176,7 @@ def summarise(spec: TableSpec, results: Sequence[TableResult]) -> TableResult:
         note=held[0].note if held else "; ".join(dict.fromkeys(result.note for result in results if result.note)),
         held_reason="; ".join(result.held_reason for result in held if result.held_reason) or None,
         verdicts=tuple(verdict for result in results for verdict in result.verdicts),
+        as_of=min((result.as_of for result in results if result.as_of), default=None),
     )
 
 

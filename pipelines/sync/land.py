@@ -103,10 +103,11 @@ def _values(column: pa.ChunkedArray) -> list[Any]:
         values: list[Any] = column.to_pylist()
         return values
     except (ValueError, OverflowError):  # a year that Python's calendar does not have
-        return [_value(scalar) for scalar in column]
+        return [read_value(scalar) for scalar in column]
 
 
-def _value(scalar: pa.Scalar) -> object:
+def read_value(scalar: pa.Scalar) -> object:
+    """Return a value as Python's, or as text where Python's calendar does not have its year."""
     try:
         return scalar.as_py()
     except (ValueError, OverflowError):

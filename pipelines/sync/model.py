@@ -268,3 +268,4 @@ class TableResult:
     held_reason: str | None = None
     is_misconfigured: bool = False  # it was the entry or the environment that kept the data out, not the data
     verdicts: Sequence[Verdict] = ()
+    as_of: datetime | None = None  # the oldest observation that a load of this sync was planned on, loaded or not

@@ -63,6 +63,9 @@ class Source(Protocol):
     def describe(self, spec: TableSpec) -> TableSchema:
         """Return the table's shape now. MUST raise ``PrerequisiteError`` if the table or a declared column is not there."""
 
+    def read_key(self, spec: TableSpec, key: Bound) -> Bound:
+        """Return a key as the source writes it: `007` of an integer is `7`. MUST raise ``ConfigError`` for what cannot be a key."""
+
     def observe(self, spec: TableSpec) -> Observation:
         """Note the cursor's maximum, then every open transaction, then the time.
 

@@ -142,9 +142,7 @@ class DuckDBWarehouse:
     def _open(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open_file(self.file, purpose, self._lock_wait_seconds) as connection:
-            if not connection.execute(
-                "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'traces'"
-            ).fetchone():
+            if not connection.execute("select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'traces'").fetchone():
                 connection.execute("begin")
                 connection.execute(STATE_DDL)
                 if not connection.execute("select 1 from daybreak.warehouse").fetchone():

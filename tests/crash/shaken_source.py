@@ -35,7 +35,8 @@ create table labels (name text unique, note text, qty smallint);
 insert into orders select i, i, 'first', i % 100, now() - i * interval '1 min' from generate_series(1, 400) i;
 insert into counters (id, note, qty) select i, 'first', i % 100 from generate_series(1, 300) i;
 insert into stock select 'sku ' || i, 'first', i % 100 from generate_series(1, 300) i;
-insert into events select i, '2026-03-09 22:00Z'::timestamptz - (i % 1270) * interval '1 hour', i, 'first', 1 from generate_series(1, 900) i;
+insert into events
+    select i, '2026-03-09 22:00Z'::timestamptz - (i % 1270) * interval '1 hour', i, 'first', 1 from generate_series(1, 900) i;
 insert into clicks select 'click ' || i % 40, i % 5 from generate_series(1, 300) i;
 insert into labels select case when i % 50 > 0 then 'label ' || i end, 'first', 1 from generate_series(1, 200) i
 """
@@ -148,7 +149,10 @@ class Writer:
 
     def _change_incremental(self, old: int, new: int) -> str:
         table, value = self._table, self._random.randint(0, 99)
-        stamp = {"orders": ("updated_at", self._random.choice(["now()"] * 6 + ["clock_timestamp()", "null"])), "counters": ("seq", "default")}
+        stamp = {
+            "orders": ("updated_at", self._random.choice(["now()"] * 6 + ["clock_timestamp()", "null"])),
+            "counters": ("seq", "default"),
+        }
         column, now = stamp[table]
         if self._random.random() < 0.4:
             now = "nextval('numbers')" if now == "default" else now
@@ -171,7 +175,8 @@ class Writer:
         return self._random.choice(
             [
                 f"insert into events (id, at, note, qty) select {new}, {at}, 'late', '2' {self._room('events')}",
-                f"update events set note = 'v{new}', at = {at} where id = (select id from events where {recent} order by id limit 1 offset {old})",
+                f"update events set note = 'v{new}', at = {at} "
+                f"where id = (select id from events where {recent} order by id limit 1 offset {old})",
                 f"update events set note = 'v{new}' where id = (select min(id) from events where {recent} and id > {old})",
                 f"delete from events where id = (select max(id) from events where {recent} or at is null)",
             ]
@@ -218,7 +223,8 @@ class Writer:
     def _migrate(self, connection: psycopg.Connection) -> None:
         table = self._random.choice(TABLES)["name"]
         found = connection.execute(
-            "select attname, format_type(atttypid, null) from pg_attribute where attrelid = %s::regclass and attnum > 0 and not attisdropped",
+            "select attname, format_type(atttypid, null) from pg_attribute "
+            "where attrelid = %s::regclass and attnum > 0 and not attisdropped",
             [table],
         ).fetchall()
         kinds = dict(found)

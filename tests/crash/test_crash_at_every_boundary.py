@@ -1,20 +1,15 @@
 """L2: exit at every boundary of a sync, then one normal sync: P0 holds, and no chunk that was landed is read again."""
 
-import json
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.conftest import TODAY, Project
+from tests.crash.conftest import Boundary, Run
 from tests.crash.crashing import DIED
 
-Boundary = tuple[str, str, int]
-Run = Callable[[Project, Boundary | None], dict[str, Any]]
 MODES = {
     "incremental": {"key": ["id"], "cursor": "at"},
     "snapshot": {"key": ["id"]},
@@ -23,25 +18,6 @@ MODES = {
 # In the default suite a repeated boundary is tried at its second occurrence: the state on disk is of the same kind.
 TRIED_OCCURRENCES = 2
 SAMPLE = {(name, "after") for name in ("land.file", "land.manifest", "claim", "commit.fence", "commit.transaction", "mirror")}
-
-
-@pytest.fixture(scope="module")
-def run() -> Iterator[Run]:
-    """Sync in a fork of a warmed-up process; the answer has the exit code and the boundaries that were passed."""
-    command = [sys.executable, "-m", "tests.crash.crashing"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as process:
-        assert process.stdin
-        assert process.stdout
-
-        def order(project: Project, die_at: Boundary | None) -> dict[str, Any]:
-            order = {"environment": dict(project.settings.environment), "table": "t", "die_at": die_at}
-            process.stdin.write(json.dumps(order) + "\n")  # type: ignore[union-attr]
-            process.stdin.flush()  # type: ignore[union-attr]
-            answer: dict[str, Any] = json.loads(process.stdout.readline())  # type: ignore[union-attr]
-            return answer
-
-        yield order
-        process.stdin.close()
 
 
 @pytest.fixture(params=list(MODES))

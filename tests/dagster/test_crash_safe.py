@@ -1,4 +1,4 @@
-"""kill -9 of whatever works on a morning, at the worst moment: every run ends, the work goes on where it was, and nothing is left writing."""
+"""kill -9 of whatever works on a morning, at the worst moment: every run ends, the work goes on, and nothing is left writing."""
 
 from collections.abc import Iterator
 from pathlib import Path

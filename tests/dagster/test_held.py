@@ -76,6 +76,14 @@ def test_checks_gate_and_fresh_fail_as_errors_on_held_tables_and_fresh_on_what_i
     failed = {name: check for name, check in held.morning.checks().items() if not check.passed}
     for table in ("raw_shop/products", "raw_shop/events"):
         assert failed[table, "gate"].severity == failed[table, "fresh"].severity == dg.AssetCheckSeverity.ERROR
+    for key, gate in (("raw_shop/products", "expect_column_values_to_be_between"), ("raw_shop/events", "max_quarantined")):
+        told = failed[key, "gate"].description or ""
+        assert told.startswith("held: ")
+        assert gate in told
+        assert "holds the load. Mend the source, and the next run reads it anew; or, if" in told
+        assert "`daybreak release 0" in told
+        assert isinstance(failed[key, "gate"].metadata["gates"], dg.MarkdownMetadataValue)
+    assert failed["raw_shop/events", "gate"].metadata["rows_set_aside"].value >= 300
     stale = {asset.rpartition("/")[2] for asset, check in failed if check == "fresh"}
     assert stale == {"products", "events", "stg_shop__products", "stg_shop__events", "daily_funnel"}
 

@@ -1,5 +1,6 @@
 """Row expectations, judged by the real Great Expectations: values, NULLs, positions, memory, threads, and mistakes."""
 
+import functools
 import gc
 import logging
 import subprocess
@@ -17,6 +18,7 @@ import pytest
 
 from pipelines.errors import ConfigError
 from pipelines.gates import great_expectations as gates
+from pipelines.gates.backtracking import may_backtrack, try_regexes
 from pipelines.gates.great_expectations import GreatExpectationsGate
 from pipelines.sync.protocols import RowFinding
 from pipelines.sync.spec import Expectation, OnFailure, TableSpec
@@ -238,6 +240,36 @@ def test_two_bounds_that_are_one_float_are_two_expectations() -> None:
     )
     spec = TableSpec("shop", "public", "orders", "snapshot", expectations=expectations)
     assert [finding.failing for finding in GreatExpectationsGate().check_rows(spec, ROWS)] == [(3,), (0, 3)]
+
+
+def test_a_pattern_that_would_never_end_is_a_mistake_in_the_catalog_and_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gates, "try_regexes", functools.partial(try_regexes, cpu_seconds=1))
+    endless, split = "é" + "a" * 60 + "!", r"^é(\w+\s?)+$"
+    with pytest.raises(ConfigError, match="was given up after 1 CPU seconds, because it tries every way to split a value"):
+        find(pa.table({"a": ["ok", endless]}), "column_values_to_match_regex", column="a", regex=split)
+    assert find(pa.table({"a": ["éok ok", None, "no"]}), "column_values_to_match_regex", column="a", regex=split).failing == (2,)
+    coded = pa.table({"a": pa.array([endless, None]).dictionary_encode()})
+    with pytest.raises(ConfigError, match="given up"):
+        find(coded, "column_values_to_not_match_regex_list", column="a", regex_list=["b", r"^(?=é)(a|é|aa)+$"])
+
+
+@pytest.mark.parametrize(
+    ("regex", "is_doubtful"),
+    [
+        (r"^(\w+\s?)+$", True),
+        (r"^(a|aa)+$", True),
+        (r"(?=(x(a*)*)y)", True),
+        (r"(?:(?P<n>a{2,3})b)*", True),
+        (r"((ab)?c){2,}", True),
+        (r"(a(b)?(?(2)c+|d))*", True),
+        (r"^[A-Z]{2}\d+(\.\d{2})?$", False),
+        (r"^(open|paid|shipped)$", False),
+        (r"^[^@\s]+@[^@\s]+\.[a-z]+$", False),
+        (r"(ab){3}(?:a{2}b){5}", False),
+    ],
+)
+def test_only_a_choice_inside_a_repetition_is_doubtful(regex: str, is_doubtful: bool) -> None:
+    assert may_backtrack(regex) is is_doubtful
 
 
 def test_a_chunk_without_rows_evaluates_nothing() -> None:

@@ -1,0 +1,83 @@
+"""What a load that a crash left unfinished may not do: be thrown away for its place in the plan, or pass for newer than it is."""
+
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from pipelines.state.mirror import Mirror
+from tests.conftest import TODAY, Project
+from tests.crash.conftest import Run
+from tests.crash.crashing import DIED
+
+DAYS = {"mode": "partitioned", "key": ["id"], "partition": {"column": "at", "start": "2026-01-01"}}
+
+
+def landed(answer: dict[str, list[list[object]]]) -> int:
+    return sum(1 for name, moment, _ in answer["passed"] if (name, moment) == ("land.manifest", "after"))
+
+
+def commits(answer: dict[str, list[list[object]]]) -> int:
+    return sum(1 for name, moment, _ in answer["passed"] if (name, moment) == ("commit", "after"))
+
+
+@pytest.mark.parametrize("chunk", [8, 10])
+def test_chunks_of_the_second_month_that_were_landed_before_a_crash_are_not_read_again(project: Project, run: Run, chunk: int) -> None:
+    """Days are loaded a month at a time. What was committed before the crash moves the days that are read again for late rows."""
+    project.run(
+        "create table t (id int primary key, at timestamptz)",
+        f"insert into t select i, '{TODAY}'::timestamptz - i * interval '1 day' from generate_series(1, 65) i",
+    )
+    project.declare("t", **DAYS)
+    chunks = landed(run(replace(project, home=project.home.with_name("clean")), None))
+    died = run(project, ("land.manifest", "after", chunk))
+    assert died["code"] == DIED
+    assert commits(died) >= 1
+    finished = run(project, None)
+    assert finished["code"] == 0
+    # The last days of a committed month are looked at again by design: one chunk.
+    assert landed(died) + landed(finished) <= chunks + 1
+    project.check("t")
+
+
+def test_rows_in_no_day_that_were_landed_before_a_crash_are_not_read_again(project: Project, run: Run) -> None:
+    project.run(
+        "create table t (id int primary key, at timestamptz)",
+        f"insert into t values (0, '{TODAY}'::timestamptz - interval '1 day')",
+        "insert into t select i, null from generate_series(1, 30) i",
+    )
+    project.declare("t", **DAYS)
+    died = run(project, ("land.manifest", "after", 4))
+    assert (died["code"], landed(died), commits(died)) == (DIED, 4, 1)
+    finished = run(project, None)
+    assert landed(finished) <= (1 + 5) - 4 + 1  # and the one day, which is read again for late rows
+    project.check("t")
+
+
+def test_an_unfinished_load_in_which_nothing_is_new_is_not_taken_for_the_state_of_now(project: Project, run: Run) -> None:
+    """Its chunks were landed before the source changed, so what they show is as of then."""
+    project.run("create table t (id int primary key, name text)", "insert into t select i, 'old' from generate_series(1, 20) i")
+    project.declare("t", "snapshot", key=["id"])
+    assert run(project, None)["code"] == 0
+    assert run(project, ("land.manifest", "after", 3))["code"] == DIED
+    ((changed_at,),) = project.fetch("select clock_timestamp()::text")
+    project.run("update t set name = 'new'")
+    assert run(project, None)["code"] == 0
+    as_of = Mirror(project.settings.state_url).status("shop.t").data_as_of
+    assert as_of
+    assert as_of < datetime.fromisoformat(str(changed_at))
+    assert run(project, None)["code"] == 0
+    project.check("t")
+
+
+def test_an_unfinished_load_in_which_nothing_is_new_does_not_hide_what_came_after_it(project: Project, run: Run) -> None:
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz default now())",
+        "insert into t select i, 'old' from generate_series(1, 20) i",
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    assert run(project, None)["code"] == 0
+    assert run(project, ("land.manifest", "after", 1))["code"] == DIED
+    project.run("insert into t values (99, 'new')")
+    assert run(project, None)["code"] == 0
+    project.check("t")
