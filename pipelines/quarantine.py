@@ -22,6 +22,7 @@ from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.warehouses import duckdb_file, open_warehouse
 from pipelines.wiring import PAUSE_SECONDS, TRIES, SyncRequest, open_engine, open_mirror
 
+NOT_IN_CATALOG = "the table is not in the catalog any more"
 EXAMPLES = 3  # keys shown to somebody who asked for one that is not there
 
 
@@ -76,7 +77,7 @@ def list_quarantine(settings: Settings) -> tuple[Sequence[QuarantineCount], Sequ
     held = []
     for load in list_held(settings.landing_folder):
         spec = tables.get(load.plan.table)
-        moved = why_superseded(mirror, spec, load.plan) if spec else "the table is not in the catalog any more"
+        moved = why_superseded(mirror, spec, load.plan) if spec else NOT_IN_CATALOG
         mornings, state = mirror.status(load.plan.table).held_mornings, "superseded" if moved else "waiting"
         plan = load.plan
         held.append(HeldRow(plan.load_id, plan.table, load.rows, load.held_at, mornings, load.reason, state, moved or ""))  # type: ignore[arg-type]
@@ -149,7 +150,7 @@ def release(settings: Settings, load_id: str, released_by: str) -> tuple[HeldLoa
         held = _find_held(settings, load_id)
         source, spec = _find_spec(settings, held)
         if spec is None or source is None:
-            return held, Release("superseded", f"the table {held.plan.table} is not in the catalog any more")
+            return held, Release("superseded", NOT_IN_CATALOG)
         try:
             with open_engine(settings, SyncRequest(source, (spec,))) as engine:
                 return held, release_load(engine, spec, held, released_by)

@@ -72,7 +72,7 @@ def why_superseded(mirror: Mirror, spec: TableSpec, planned: LoadPlan) -> str | 
 
 
 def _has_only_earlier_windows(mirror: Mirror, planned: LoadPlan) -> bool:
-    """Whether all that was loaded since a plan's base was read before it, in the same sync, which observed the source once."""
+    """Whether all rows that were loaded since a plan's base were read before it, in the same sync, which observed the source once."""
     if not (planned.window.days or planned.window.is_null):
         return False
     observed_at = planned.observation.observed_at
@@ -80,7 +80,8 @@ def _has_only_earlier_windows(mirror: Mirror, planned: LoadPlan) -> bool:
         if entry["load_id"] == planned.base_load_id:
             return True
         is_of_this_sync = datetime.fromisoformat(entry["data_as_of"]) == observed_at and not entry["window"].get("keys")
-        if not is_of_this_sync or entry["load_id"] >= planned.load_id:
+        has_taken_rows = entry["counts"]["read"] > 0  # a window that was empty can hold no row that moved into it
+        if not is_of_this_sync or (entry["load_id"] >= planned.load_id and has_taken_rows):
             return False
     return planned.base_load_id is None
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 import duckdb
@@ -27,7 +27,6 @@ ROOT = Path(__file__).parents[2]
 TODAY = date(2026, 3, 10)
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 Rows = list[tuple[Any, ...]]
-_names = count()
 
 
 @dataclass
@@ -176,7 +175,7 @@ class Daybreak:
 
 def fresh_database(server: str) -> str:
     """Make a database and return its URL; it goes with the server."""
-    name = f"daybreak_{os.getpid()}_{next(_names)}"
+    name = f"daybreak_{uuid4().hex}"  # this file is imported twice, as a conftest and by name, so a counter would start twice
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"create database {name}")
     return server.replace("/shop?", f"/{name}?")

@@ -170,9 +170,9 @@ def test_held_windows_of_one_sync_are_let_in_from_the_oldest_on(windows: Project
     assert [(row.load_id, row.state) for row in listed(windows)] == [(second.plan.load_id, "waiting")]
     assert let_in(windows, second).state == "released"
     assert held_by(windows) is None
-    assert windows.ask("select fee, cast(at as varchar) from raw_shop.t where id = 5") == [(7, "2026-02-20")]
+    assert windows.ask('select fee, cast("at" as varchar) from raw_shop.t where id = 5') == [(7, "2026-02-20")]
     windows.check("t")
-    windows.declare("t", "partitioned", **{**windows.tables[0], "max_quarantined": 100, "name": "t", "mode": "partitioned"})
+    windows.tables[0]["max_quarantined"] = 100
     windows.commit("t")
 
 
