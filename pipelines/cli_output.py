@@ -124,7 +124,9 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     for item in report["deliveries"]:
         as_of = f", data as of {item['data_as_of'][:19].replace('T', ' ')} UTC" if item["data_as_of"] else ""
         console.print(f"{item['delivery']}: {item['status']}{as_of}", highlight=False)
-    console.print(f"\nDashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
+    console.print()
+    if dashboard_file(settings).exists():  # a catalog without the shop has none until somebody adds one
+        console.print(f"Dashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
     if settings.read_copy:
         console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
     console.print("Lineage     make ui", highlight=False)
