@@ -16,6 +16,7 @@
 - ``delivery``     dashboards and reports
 - ``discovery``    catalog entries and staging models for tables that nobody described yet
 - ``doctor``       every prerequisite at once
+- ``evolution``    what a migration of a source means, before anything is done
 - ``shop``         a simulated application and its PostgreSQL, to try all of this on
 
 Imports go one way: ``definitions`` to ``assets`` and ``sensors``, those to ``sync``, and ``sync`` to its protocols only.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines import cli_catalog, cli_doctor
+from pipelines import cli_catalog, cli_doctor, cli_plan
 from pipelines.cli_forget import forget
 from pipelines.cli_quarantine import quarantine_app, release
 from pipelines.cli_schema import catalog_app
@@ -37,7 +37,7 @@ app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
 app.command()(cli_doctor.doctor)
-for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview, release, forget):
+for command in (cli_catalog.discover, cli_catalog.add, cli_catalog.preview, cli_plan.plan, release, forget):
     app.command()(command)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]

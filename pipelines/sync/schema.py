@@ -4,6 +4,9 @@ A column is the same column if the database's own identity says so, in the same 
 nothing is called a rename.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import pyarrow as pa
 
 from pipelines.errors import PrerequisiteError, SchemaRefused
@@ -11,6 +14,7 @@ from pipelines.sync.protocols import UNFIT_COLUMN
 from pipelines.sync.shape import Column, SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 
+Judgement = Literal["safe", "needs approval", "breaking"]
 # Each type holds every value of those before it, digit by digit.
 _INTEGERS = (pa.int16(), pa.int32(), pa.int64())
 RESERVED = frozenset({"_load_id", "_loaded_at", "_daybreak_file", "file_row_number", UNFIT_COLUMN})
@@ -48,17 +52,32 @@ def check_names(spec: TableSpec, schema: TableSchema) -> None:
         )
 
 
-def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[SchemaChange, ...]:
-    """Return the moves from ``before`` (the last committed schema) to ``after``.
+@dataclass(frozen=True)
+class JudgedChange:
+    """One change of the source's schema, and what the contract makes of it. ``change`` is None where no lossless move exists."""
 
-    Raises ``SchemaRefused`` for a change that the contract or losslessness does not allow.
+    told: str
+    judgement: Judgement
+    change: SchemaChange | None = None
+
+
+def judge_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[JudgedChange, ...]:
+    """Return what changed from ``before`` (the last committed schema) to ``after``, each change judged by the table's contract.
+
+    `evolve` lets lossless moves happen and holds the rest, `approve` holds every change, and to `freeze` every change is breaking.
     """
     if before is None:
         return ()
-    changes, refused = _compare(spec, before, after)
-    if spec.contract != "evolve" and (changes or refused):
-        refused = [*refused, *map(str, changes)]
-    if refused:
+    changes, lossy = _compare(spec, before, after)
+    held: Judgement = "breaking" if spec.contract == "freeze" else "needs approval"
+    lossless: Judgement = "safe" if spec.contract == "evolve" else held
+    return (*(JudgedChange(told, held) for told in lossy), *(JudgedChange(str(change), lossless, change) for change in changes))
+
+
+def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[SchemaChange, ...]:
+    """Return the moves from ``before`` to ``after``. Raises ``SchemaRefused`` if a change is not safe as judged by ``judge_changes``."""
+    judged = judge_changes(spec, before, after)
+    if refused := [change.told for change in judged if change.judgement != "safe"]:
         raise SchemaRefused(
             f"the source changed: {'; '.join(refused)}; the contract is `{spec.contract}`.",
             safe="Nothing was written; the last load stands.",
@@ -66,13 +85,14 @@ def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema
             f"entry `{spec.name}` of catalog {spec.source}.",
             table=spec.id,
         )
-    return tuple(changes)
+    return tuple(change.change for change in judged if change.change)
 
 
 def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> tuple[list[SchemaChange], list[str]]:
+    """Return the lossless moves, and in words what is none."""
     old, new = raw_columns(spec, before), raw_columns(spec, after)
     is_same_relation = before.identity == after.identity
-    changes, refused, matched = [], [], set()
+    changes, lossy, matched = [], [], set()
     for column in new:
         known = _same(column, old, is_same_relation)
         if known is None:
@@ -85,9 +105,9 @@ def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> tuple[
             if is_widening(known.arrow_type, column.arrow_type):
                 changes.append(SchemaChange("widen", known, column))
             else:
-                refused.append(f"{column.name}: {known.source_type} to {column.source_type}, which may lose values")
+                lossy.append(f"{column.name}: {known.source_type} to {column.source_type}, which may lose values")
     changes += [SchemaChange("drop", column, None) for column in old if column.name not in matched]
-    return changes, refused
+    return changes, lossy
 
 
 def _same(column: Column, old: tuple[Column, ...], is_same_relation: bool) -> Column | None:

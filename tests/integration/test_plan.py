@@ -1,0 +1,118 @@
+"""`daybreak plan`: what a migration means is told before anything is done, and a sync then does just that."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from pipelines.assets.manifest import load_manifest
+from pipelines.cli import app
+from pipelines.settings import load_settings
+from tests.conftest import Project
+
+SOURCES = """
+sources:
+  - name: raw_shop
+    schema: raw_shop
+    tables: [{name: t}]
+"""
+
+
+@pytest.fixture(scope="module")
+def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dbt project of one model on ``t`` and an exposure on that, parsed once: its folder, with the manifest in ``target``."""
+    folder = tmp_path_factory.mktemp("dbt")
+    (folder / "models").mkdir()
+    (folder / "dbt_project.yml").write_text("name: small\nprofile: small\n")
+    (folder / "profiles.yml").write_text("small: {target: dev, outputs: {dev: {type: duckdb, path: x.duckdb}}}\n")
+    exposure = "exposures: [{name: page, type: dashboard, owner: {name: a, email: a@example.com}, depends_on: [ref('m')]}]"
+    (folder / "models" / "all.yml").write_text(SOURCES + exposure)
+    (folder / "models" / "m.sql").write_text("select id from {{ source('raw_shop', 't') }}")
+    load_manifest(load_settings({"DAYBREAK_HOME": str(folder / "target"), "DAYBREAK_DBT_PROJECT": str(folder)}))
+    return folder
+
+
+@pytest.fixture
+def loaded(project: Project, parsed: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A table of ten rows that was loaded."""
+    rows = "insert into t select i, 'n', i from generate_series(1, 10) i"
+    project.run("create table t (id int primary key, name text, qty smallint)", rows)
+    project.declare("t", "snapshot", key=["id"])
+    project.environment["DAYBREAK_DBT_PROJECT"] = str(parsed)
+    project.commit("t")
+    (project.home / "dbt").mkdir()
+    shutil.copy(parsed / "target" / "dbt" / "manifest.json", project.home / "dbt")
+    for name, value in project.settings.environment.items():
+        monkeypatch.setenv(name, value)
+    return project
+
+
+def plan(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["plan", *arguments])
+
+
+def planned() -> dict[str, Any]:
+    return json.loads(plan("--json").stdout)[0]  # type: ignore[no-any-return]
+
+
+def test_a_source_that_did_not_change_has_nothing_to_do(loaded: Project) -> None:
+    answer = plan("shop")
+    assert (answer.exit_code, answer.stdout.strip()) == (0, "1 table has nothing to do.")
+    assert plan("--markdown").stdout.strip() == "The source's schema is what was loaded last: nothing to do."
+
+
+def test_the_planned_ddl_is_what_the_sync_then_does(loaded: Project) -> None:
+    loaded.run(
+        "alter table t rename name to title",
+        "alter table t alter qty type bigint",
+        "alter table t add note text default 'none'",
+    )
+    answer = plan()
+    assert answer.exit_code == 0
+    found = planned()
+    assert (found["state"], found["rows_to_read"]) == ("safe", 10)
+    assert {change["told"] for change in found["changes"]} == {"name is now called title", "qty is now bigint, was smallint", "add note"}
+    assert [(item["kind"], item["name"]) for item in found["touched"]] == [("model", "m"), ("dashboard", "page")]
+    assert "model m, dashboard page" in answer.stdout
+    before = loaded.loads()
+    loaded.commit("t")
+    assert loaded.loads() == before + 1
+    columns = dict(loaded.ask("select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = 't'"))
+    assert {"title": "VARCHAR", "qty": "BIGINT", "note": "VARCHAR"}.items() <= columns.items()
+    assert planned()["state"] == "nothing to do"
+
+
+@pytest.mark.parametrize(
+    ("contract", "state", "code"), [("evolve", "safe", 0), ("approve", "needs approval", 3), ("freeze", "breaking", 4)]
+)
+def test_the_contract_judges_a_lossless_change(loaded: Project, contract: str, state: str, code: int) -> None:
+    loaded.declare("t", "snapshot", key=["id"], contract=contract)
+    loaded.run("alter table t add note text")
+    assert loaded.settings
+    answer = plan()
+    assert (answer.exit_code, planned()["state"]) == (code, state)
+    assert (loaded.sync("t").outcome == "held") is (state != "safe")
+
+
+def test_a_change_that_may_lose_values_needs_approval_and_is_held(loaded: Project) -> None:
+    loaded.run("alter table t alter name type int using 1")
+    answer = plan("--markdown")
+    assert answer.exit_code == 3
+    assert "| `shop.t` | name: text to integer, which may lose values | needs approval | 0 | model `m`, dashboard `page` |" in answer.stdout
+    assert loaded.sync("t").outcome == "held"
+
+
+@pytest.mark.parametrize("migration", ["drop table t", "alter table t rename id to number"])
+def test_a_table_or_key_that_is_gone_is_breaking_and_says_what_to_do(loaded: Project, migration: str) -> None:
+    loaded.run(migration)
+    answer = plan()
+    assert answer.exit_code == 4
+    assert "shop.t: breaking" in answer.stdout
+    assert planned()["problem"]
+
+
+def test_a_source_that_is_not_in_the_catalog_is_a_mistake_of_usage(loaded: Project) -> None:
+    assert plan("shoop").exit_code == 2
