@@ -15,6 +15,7 @@
 - ``assets``       Dagster assets: ingestion, dbt, delivery
 - ``delivery``     dashboards and reports
 - ``discovery``    catalog entries and staging models for tables that nobody described yet
+- ``names``        words in names, and names made from other names
 - ``doctor``       every prerequisite at once
 - ``evolution``    what a migration of a source means, before anything is done
 - ``shop``         a simulated application and its PostgreSQL, to try all of this on

@@ -67,8 +67,8 @@ def _find_url(settings: "Settings", given: str) -> tuple[str, str | None]:
 
 def _make_head(database: str, schema: str, source: str | None, url_env: str | None) -> "CatalogHead":
     from pipelines.catalog.models import SOURCE_NAME
-    from pipelines.discovery.names import make_source_name, make_url_variable
     from pipelines.discovery.write import CatalogHead
+    from pipelines.names import make_source_name, make_url_variable
 
     problems = []
     if source and not re.fullmatch(SOURCE_NAME, source):

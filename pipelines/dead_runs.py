@@ -110,6 +110,8 @@ def _has_own_life(instance: "dg.DagsterInstance", run: "dg.DagsterRun") -> bool:
 
 def explain_death(run_id: str) -> str:
     """Return what people read of a run that was killed: what is safe, and from where the next one goes on."""
+    import sqlalchemy as sa
+
     from pipelines.errors import DaybreakError
     from pipelines.settings import load_settings
     from pipelines.state.attempts import tell_resume_points
@@ -117,6 +119,6 @@ def explain_death(run_id: str) -> str:
 
     try:
         points = tell_resume_points(open_mirror(load_settings().state_url), run_id)
-    except (DaybreakError, OSError) as error:  # a death is noted even where nobody can say more of it
+    except (DaybreakError, OSError, sa.exc.SQLAlchemyError) as error:  # a death is noted even where nobody can say more of it
         points = f"From where the next run goes on cannot be told: {error}"
     return f"{DEATH} {points}"

@@ -15,7 +15,10 @@ _PR_SET_PDEATHSIG = 1
 
 
 def mortal(command: Sequence[str]) -> list[str]:
-    """Return the command that runs ``command`` until it ends, or the calling thread's process is killed."""
+    """Return the command that runs ``command`` until it ends, or the thread that started it does.
+
+    That is the kernel's rule (``PR_SET_PDEATHSIG``), so start it from the thread that waits for it.
+    """
     if sys.platform != "linux":
         return list(command)
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), *command]

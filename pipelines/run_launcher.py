@@ -77,7 +77,10 @@ class CrashSafeRunLauncher(RunLauncher["dg.DagsterInstance"], ConfigurableClass)
         process_id = process_of(self._lives, run.tags.get(LIFE_TAG, run_id))
         if process_id is None:
             return False
-        os.kill(process_id, signal.SIGTERM)
+        try:
+            os.kill(process_id, signal.SIGTERM)
+        except ProcessLookupError:  # it ended just now
+            return False
         return True
 
     @property

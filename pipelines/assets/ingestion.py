@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from pipelines.delivery.markdown import escape_markdown
-from pipelines.discovery.names import make_asset_name
 from pipelines.gates.judge import name_checks
+from pipelines.names import make_asset_name
 from pipelines.settings import load_settings
 from pipelines.sync.model import LedgerEntry
 from pipelines.sync.spec import Mode, SourceSpec, TableSpec

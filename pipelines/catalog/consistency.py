@@ -10,6 +10,7 @@ from typing import Any
 from pipelines.catalog.problem import Path, Problem, name_unknown
 from pipelines.gates.declaration import check_declaration, did_you_mean
 from pipelines.gates.rules import RULES
+from pipelines.names import make_asset_name
 from pipelines.sync.spec import Expectation
 
 EXPECTATION_SETTINGS = ("on_failure", "mostly")
@@ -27,25 +28,32 @@ def find_inconsistencies(source: Mapping[str, Any]) -> list[Problem]:
     return problems
 
 
+ANOTHER_NAME = "sync one of them, or a view of the source with another name"
+
+
 def _items(value: object) -> Sequence[Any]:
     return value if isinstance(value, list) else ()
 
 
 def _collisions(tables: Sequence[Any]) -> Iterator[Problem]:
-    seen: dict[str, str] = {}
+    folded: dict[str, str] = {}
+    assets: dict[str, str] = {}
     for number, table in enumerate(tables):
         name = table.get("name") if isinstance(table, Mapping) else None
         if not isinstance(name, str):
             continue
-        other = seen.setdefault(name.casefold(), name)
-        first = next(n for n, entry in enumerate(tables) if isinstance(entry, Mapping) and entry.get("name") == other)
-        if first == number:
-            continue
-        if other == name:
-            yield Problem(("tables", number, "name"), f"the table `{name}` is named twice", "keep one of the two entries")
-        else:
+        where = ("tables", number, "name")
+        is_other_entry = name in folded.values()
+        other = folded.setdefault(name.casefold(), name)
+        namesake = assets.setdefault(make_asset_name(name).casefold(), name)
+        if is_other_entry:
+            yield Problem(where, f"the table `{name}` is named twice", "keep one of the two entries")
+        elif other != name:
             told = f"`{other}` and `{name}` are one name to the warehouse, which takes no notice of capitals"
-            yield Problem(("tables", number, "name"), told, "sync one of them, or a view of the source with another name")
+            yield Problem(where, told, ANOTHER_NAME)
+        elif namesake != name:
+            told = f"`{namesake}` and `{name}` are one name in the lineage: `{make_asset_name(name)}`"
+            yield Problem(where, told, ANOTHER_NAME)
 
 
 def _mode_problems(path: Path, table: Mapping[str, Any]) -> Iterator[Problem]:

@@ -1,7 +1,6 @@
 """From a database that nobody here knows to a catalog file, and from an entry to its staging model.
 
 - ``survey``    what a database says of its tables: names, types, keys, the planner's estimates
-- ``names``     words in names, and names made from other names
 - ``personal``  which columns are likely personal data, and the mask that would hide them
 - ``guess``     mode, key, cursor and partition of a table, each with its reason; pure
 - ``yaml_text`` YAML as text: exact scalars, and entries put into a file that people wrote

@@ -18,10 +18,10 @@ import yaml
 from pipelines.catalog.read import read_catalog
 from pipelines.discovery import staging
 from pipelines.discovery.guess import guess_table
-from pipelines.discovery.names import make_slug
 from pipelines.discovery.write import write_entry
 from pipelines.discovery.yaml_text import insert_item
 from pipelines.errors import ConfigError, PrerequisiteError
+from pipelines.names import make_slug
 from pipelines.settings import Settings
 from pipelines.sources import open_source
 from pipelines.sync.schema import check_names

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pipelines.discovery.moments import PartitionGuess, Reasoned, guess_cursor, guess_partition
 from pipelines.discovery.personal import suggest_mask
 from pipelines.discovery.survey import Survey, SurveyedTable
+from pipelines.names import make_asset_name
 from pipelines.sync.schema import RESERVED
 from pipelines.sync.spec import Mask, Mode
 
@@ -52,20 +53,23 @@ class CatalogGuess:
 
 def guess_catalog(survey: Survey, *, masks_personal: bool = False) -> CatalogGuess:
     """Return an entry for each table that can be synced, and why each other relation is left out."""
-    entries: dict[str, TableGuess] = {}
+    entries: list[TableGuess] = []
+    taken: dict[str, str] = {}
     left_out = []
     for table in survey.tables:
-        folded = table.name.casefold()
+        identities = {table.name.casefold(), make_asset_name(table.name).casefold()}
+        other = next((taken[identity] for identity in identities if identity in taken), None)
         if table.refusal:
             left_out.append((table.name, table.refusal))
-        elif folded in entries:
-            other = entries[folded].name
-            left_out.append((table.name, f"the warehouse cannot tell it from `{other}`; sync a view of it that has another name"))
+        elif other:
+            where = "the warehouse" if other.casefold() == table.name.casefold() else "the lineage"
+            left_out.append((table.name, f"{where} cannot tell it from `{other}`; sync a view of it that has another name"))
         elif _keepable(table):
-            entries[folded] = guess_table(table, masks_personal=masks_personal)
+            entries.append(guess_table(table, masks_personal=masks_personal))
+            taken |= dict.fromkeys(identities, table.name)
         else:
             left_out.append((table.name, "every column has a name that Daybreak uses itself, or may not be read"))
-    return CatalogGuess(tuple(entries.values()), tuple(left_out))
+    return CatalogGuess(tuple(entries), tuple(left_out))
 
 
 def guess_table(table: SurveyedTable, *, masks_personal: bool = False) -> TableGuess:

@@ -12,8 +12,8 @@ the table by time or the column is named like an event's, and the statistics kno
 from dataclasses import dataclass
 from datetime import date
 
-from pipelines.discovery.names import list_words, make_singular, split_words
 from pipelines.discovery.survey import SurveyedColumn, SurveyedTable
+from pipelines.names import list_words, make_singular, split_words
 
 SMALL_ROWS = 100_000  # a whole scan of it is cheaper than a person's thought about an index
 PARTITIONED_ROWS = 1_000_000

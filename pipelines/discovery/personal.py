@@ -8,8 +8,8 @@ birth date) or opens doors (a token) is left out.
 
 from dataclasses import dataclass
 
-from pipelines.discovery.names import list_words, make_singular, split_words
 from pipelines.discovery.survey import SurveyedColumn
+from pipelines.names import list_words, make_singular, split_words
 from pipelines.sync.spec import Mask
 
 _TEXT = frozenset({"text", "varchar", "bpchar", "citext", "name", "_text", "_varchar", "json", "jsonb", "hstore"})

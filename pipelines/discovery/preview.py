@@ -6,16 +6,16 @@ Nothing is written anywhere: no landing, no state, no mask key. Not here: how it
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy
 import pyarrow as pa
 
-from pipelines.gates.classes import check_expectations, make_config_error, select_expectations
+from pipelines.gates.classes import check_expectations, find_class, make_config_error, select_expectations
 from pipelines.settings import Settings
 from pipelines.sources import open_source
-from pipelines.sync.land import as_text, mask, null_key_positions, unfit_positions
-from pipelines.sync.model import NULL_KEY, Window
+from pipelines.sync.gating import find_reasons
+from pipelines.sync.land import as_text, mask, read_value
+from pipelines.sync.model import Window
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, RowFinding, Source
 from pipelines.sync.schema import check_names
 from pipelines.sync.shape import TableSchema
@@ -83,9 +83,9 @@ def preview_table(settings: Settings, source: SourceSpec, table: TableSpec, rows
         table=table.id,
         columns=tuple(_columns(table, schema)),
         rows=tuple(_texts(landed)),
-        aside=_aside(table, landed, findings),
+        aside={position: reason for position, (_, reason) in sorted(find_reasons(table, landed, findings).items())},
         gates=tuple(GatePreview(f.expectation.label, f.evaluated, f.failed, f.expectation.on_failure) for f in findings),
-        unjudged=tuple(expectation.label for expectation in select_expectations(table, "load")),
+        unjudged=tuple(expectation.label for expectation in table.expectations if find_class(expectation) != "row"),
         has_random_key=key is None and "hmac" in table.masks.values(),
     )
 
@@ -118,26 +118,13 @@ def _judge_rows(table: TableSpec, landed: pa.Table) -> Sequence[RowFinding]:
     return GreatExpectationsGate().check_rows(table, landed)
 
 
-def _aside(table: TableSpec, landed: pa.Table, findings: Sequence[RowFinding]) -> dict[int, str]:
-    """Return the rows that a load would set aside, and why, as ``sync.gating`` does."""
-    reasons = dict.fromkeys(unfit_positions(landed), "a value does not fit any warehouse type")
-    reasons |= dict.fromkeys(null_key_positions(table, landed), NULL_KEY)
-    for finding in findings:
-        if finding.expectation.on_failure == "quarantine":
-            reasons |= {position: finding.expectation.label for position in finding.failing if position not in reasons}
-    return dict(sorted(reasons.items()))
-
-
 def _texts(landed: pa.Table) -> Iterator[tuple[str | None, ...]]:
     names = [name for name in landed.column_names if name != UNFIT_COLUMN]
     for position in range(landed.num_rows):
         yield tuple(_text(landed.column(name)[position]) for name in names)
 
 
-def _text(value: Any) -> str | None:  # noqa: ANN401 - an Arrow scalar
+def _text(value: pa.Scalar) -> str | None:
     if pa.types.is_float32(value.type) and value.is_valid:
         return str(numpy.float32(value.as_py()))  # as a float of Python's it would show digits that nobody wrote
-    try:
-        return as_text(value.as_py())
-    except (ValueError, OverflowError):  # beyond Python's calendar
-        return str(value)
+    return as_text(read_value(value))

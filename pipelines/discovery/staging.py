@@ -8,8 +8,8 @@ import re
 from collections.abc import Set
 from dataclasses import dataclass
 
-from pipelines.discovery.names import make_asset_name, make_slug
 from pipelines.discovery.yaml_text import flow, scalar, sentence
+from pipelines.names import make_asset_name, make_slug
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec

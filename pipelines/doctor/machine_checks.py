@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from pipelines.assets.manifest import dbt_executable
 from pipelines.doctor.disk import check_folder
 from pipelines.doctor.finding import Finding
+from pipelines.names import make_slug
 from pipelines.settings import Settings
 from pipelines.sync.spec import SourceSpec
 
@@ -106,7 +107,9 @@ def check_dbt(settings: Settings, sources: Sequence[SourceSpec]) -> list[Finding
     if not Path(dbt_executable()).is_file():
         findings.append(Finding("dbt", "dbt", "problem", f"there is no {dbt_executable()}", "make install"))
     read = {call for file in sorted((folder / "models").rglob("*.sql")) for call in _SOURCE_CALL.findall(file.read_text(encoding="utf-8"))}
-    unread = [table for source in sources for table in source.tables if (source.name, table.name) not in read]
+    # `daybreak add` names a table whose name is no plain word by its slug.
+    names = {table.id: {(source.name, table.name), (source.name, make_slug(table.name))} for source in sources for table in source.tables}
+    unread = [table for source in sources for table in source.tables if not names[table.id] & read]
     for table in unread:
         told = "no dbt model reads it: it is loaded, and no mart can build on it"
         findings.append(Finding("dbt", table.id, "note", told, f"daybreak add {table.source} {table.name}"))

@@ -1,19 +1,18 @@
 """Deletes landed files that nobody needs any more, or that nobody may keep. A load that a living process works on is left alone."""
 
 import os
-import shutil
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.landing.store import Landing, locked
+from pipelines.landing.store import Landing, delete_load, locked
 from pipelines.sync import codec
 from pipelines.sync.spec import TableSpec
 
 
 def purge_table(landing: Landing, spec: TableSpec) -> int:
     """Delete the files of every load of a table; return how many loads that were."""
-    return sum(_delete(load) for load in landing.loads(spec))
+    return sum(delete_load(load) for load in landing.loads(spec))
 
 
 def find_busy_load(landing: Landing, spec: TableSpec) -> str | None:
@@ -33,7 +32,7 @@ def purge_other_entries(landing: Landing, spec: TableSpec) -> int:
             is_same = codec.PLAN.validate_json((load / "plan.json").read_bytes()).spec_fingerprint == wanted
         except (OSError, ValueError):  # half made, or written by another version of Daybreak
             is_same = False
-        gone += 0 if is_same else _delete(load)
+        gone += 0 if is_same else delete_load(load)
     return gone
 
 
@@ -45,20 +44,11 @@ def purge_orphans(landing: Landing, tables: Iterable[TableSpec], before: datetim
         load = plan.parent
         is_ended = (load / "committed").exists() or (load / "held.json").exists()
         if plan.stat().st_mtime < before.timestamp() and (load.parent not in known or not is_ended):
-            gone += _delete(load)
+            gone += delete_load(load)
     for folder in (*landing.root.glob("*/*"), *landing.root.glob("*")):
         if folder not in known and folder.is_dir():
             _remove_if_empty(folder)
     return gone
-
-
-def _delete(load: Path) -> bool:
-    """Delete a load unless somebody works on it."""
-    with locked(load / "plan.json") as is_mine:
-        if not is_mine and (load / "plan.json").exists():
-            return False
-        shutil.rmtree(load, ignore_errors=True)
-        return not load.exists()
 
 
 def _remove_if_empty(folder: Path) -> None:

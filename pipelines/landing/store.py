@@ -8,8 +8,9 @@
                                          aside-000000.parquet   its rows that stepped aside, once it was gated
                                          held.json              the load was held; it is not gone on with
 
-Each file is written under another name, flushed to disk and renamed, so it is whole or not there; a Parquet file without
-its record does not exist. One record a file instead of one manifest that grows, because an object store cannot append.
+Each file but ``aside``, which gating writes anew, is written under another name, flushed to disk and renamed, so it is whole or
+not there; a Parquet file without its record does not exist. One record a file instead of one manifest that grows, because an
+object store cannot append.
 """
 
 import fcntl
@@ -111,11 +112,6 @@ class LoadFolder:
                 load_id=self.plan.load_id,
             )
 
-    def mark_held(self, reason: str, held_at: datetime) -> None:
-        """Keep the files for a person to look at or to let in; the next run reads anew."""
-        told = {"reason": reason, "held_at": held_at.isoformat(), "chunks": len(self.chunks), "rows": self.rows}
-        _write_whole(self.path / "held.json", json.dumps(told))
-
     def discard(self) -> None:
         """Delete the load's files: nothing in them is new."""
         shutil.rmtree(self.path, ignore_errors=True)
@@ -148,7 +144,10 @@ class Landing:
 
     @contextmanager
     def reopen_load(self, spec: TableSpec) -> Iterator[LoadFolder | None]:
-        """Yield the newest load that was neither committed nor held nor is being written by a living process, or None."""
+        """Yield the newest load that was neither committed nor held nor is being written by a living process, or None.
+
+        A few rows that were being read again are no load to go on with: what a crash left of them is deleted.
+        """
         for path in self.loads(spec):
             if (path / "held.json").exists() or (path / "committed").exists() or not (path / "plan.json").exists():
                 continue
@@ -159,6 +158,9 @@ class Landing:
                     except ValueError:  # written by another version of Daybreak
                         shutil.rmtree(path, ignore_errors=True)
                         continue
+                    if folder.plan.window.keys:
+                        folder.discard()
+                        continue
                     yield folder
                     return
         yield None
@@ -167,10 +169,19 @@ class Landing:
         """Note that the ledger has the load; only the newest loads, committed or held, keep their files."""
         (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
         (folder.path / "committed").touch()
+        self._prune(folder.path.parent)
+
+    def mark_held(self, folder: LoadFolder, reason: str, held_at: datetime) -> None:
+        """Keep the files for a person to look at or to let in; the next run reads anew."""
+        told = {"reason": reason, "held_at": held_at.isoformat(), "chunks": len(folder.chunks), "rows": folder.rows}
+        _write_whole(folder.path / "held.json", json.dumps(told))
+        self._prune(folder.path.parent)  # also where nothing commits for weeks
+
+    def _prune(self, loads: Path) -> None:
         for ending in ("committed", "held.json"):
-            ended = [path for path in folder.path.parent.iterdir() if (path / ending).exists()]
-            for path in sorted(ended)[: -self._kept_loads]:
-                shutil.rmtree(path, ignore_errors=True)
+            ended = sorted(path for path in loads.iterdir() if (path / ending).exists())
+            for path in ended[: -self._kept_loads]:
+                delete_load(path)
 
     def loads(self, spec: TableSpec) -> list[Path]:
         """Return the folders of a table's loads, newest first."""
@@ -202,6 +213,15 @@ def _repeating(rows: pa.Table) -> list[str] | bool:
         return True
     strings = [field.name for field in rows.schema if pa.types.is_string(field.type)]
     return [name for name in strings if len(sample.column(name).unique()) < sample.num_rows / 10]
+
+
+def delete_load(load: Path) -> bool:
+    """Delete a load's folder unless somebody works on it; return whether it is gone."""
+    with locked(load / "plan.json") as is_mine:
+        if not is_mine and (load / "plan.json").exists():
+            return False
+        shutil.rmtree(load, ignore_errors=True)
+        return not load.exists()
 
 
 @contextmanager

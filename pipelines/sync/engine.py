@@ -99,7 +99,7 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
             gated = gate_load(GateRequest(spec, folder, engine.gate, engine.time_zone, *sizes_of(engine, spec, folder.plan, changed)))
         engine.mirror.record_verdicts(gated.verdicts, folder.plan.load_id)
         if gated.held_reason:
-            folder.mark_held(gated.held_reason, engine.clock())
+            engine.landing.mark_held(folder, gated.held_reason, engine.clock())
             return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason, note=folder.plan.load_id)
         attempt.note("load", folder.rows)
         engine.progress(spec, "load", folder.rows)

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import pyarrow as pa
+
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
@@ -86,17 +88,23 @@ def _tell(verdict: Verdict) -> str:
     return f"{verdict.check} ({', '.join(f'{name} {value}' for name, value in verdict.numbers.items())})"
 
 
-def _gate_chunk(request: GateRequest, chunk: Chunk, gated: GatedLoad, budget: int) -> Sequence[RowFinding]:
-    spec, folder = request.spec, request.folder
-    rows = folder.read_chunk(chunk)
+def find_reasons(spec: TableSpec, rows: pa.Table, findings: Sequence[RowFinding]) -> dict[int, tuple[str, str]]:
+    """Return the positions of the rows that must step aside, each with the column and the reason that counts first."""
     reasons: dict[int, tuple[str, str]] = dict.fromkeys(unfit_positions(rows), (UNFIT_COLUMN, "value does not fit any warehouse type"))
     if spec.key:
         reasons |= dict.fromkeys(null_key_positions(spec, rows), (spec.key[0], NULL_KEY))
-    findings = request.gate.check_rows(spec, rows)
     for finding in findings:
         if finding.expectation.on_failure == "quarantine":
             column = str(finding.expectation.arguments.get("column", ""))
             reasons |= {position: (column, finding.expectation.label) for position in finding.failing if position not in reasons}
+    return reasons
+
+
+def _gate_chunk(request: GateRequest, chunk: Chunk, gated: GatedLoad, budget: int) -> Sequence[RowFinding]:
+    spec, folder = request.spec, request.folder
+    rows = folder.read_chunk(chunk)
+    findings = request.gate.check_rows(spec, rows)
+    reasons = find_reasons(spec, rows, findings)
     gated.aside += len(reasons)
     path = None
     if reasons and gated.aside <= budget:

@@ -45,8 +45,7 @@ def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
         return False
     old, new = unfinished.window, planned.window
     is_same_start = (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null)
-    is_one_by_one = bool(old.keys or new.keys)
-    is_same_window = old == new or (not old.days and not new.days and not is_one_by_one and is_same_start)
+    is_same_window = old == new or (not old.days and not new.days and is_same_start)
     return is_same_window and (unfinished.spec_fingerprint, unfinished.base_load_id, unfinished.schema.shape) == (
         planned.spec_fingerprint,
         planned.base_load_id,

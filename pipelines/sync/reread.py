@@ -4,10 +4,12 @@ A keyed load is a load like any other (landed, gated, committed, in the ledger),
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 
 from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
+from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
 from pipelines.sync import codec
 from pipelines.sync.context import Engine
@@ -86,13 +88,23 @@ def plan_keys(engine: Engine, spec: TableSpec, schema: TableSchema, keys: Sequen
     return plan_load(engine, spec, schema, observation, Window(keys=tuple(keys)))
 
 
+@contextmanager
+def _discarding(folder: LoadFolder) -> Iterator[None]:
+    """Delete the landed rows if they could not be loaded: they are asked for again as a whole, and the plan names them."""
+    try:
+        yield
+    except BaseException:
+        folder.discard()
+        raise
+
+
 def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt) -> TableResult:
-    with engine.landing.open_load(spec, planned) as folder:
+    with engine.landing.open_load(spec, planned) as folder, _discarding(folder):
         read_and_land(engine, spec, folder, attempt)
         gated = gate_load(GateRequest(spec, folder, engine.gate, engine.time_zone))
         engine.mirror.record_verdicts(gated.verdicts, planned.load_id)
         if gated.held_reason:
-            folder.discard()
+            folder.discard()  # the rows stay in quarantine, which has their text
             return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason)
         entry = commit_load(engine, spec, ReadyLoad(folder, gated))
         return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts)

@@ -4,8 +4,12 @@ from dataclasses import replace
 from datetime import datetime
 
 import pytest
+from ulid import ULID
 
+from pipelines.landing.store import Landing
 from pipelines.state.mirror import Mirror
+from pipelines.sync import codec
+from pipelines.sync.model import Window
 from tests.conftest import TODAY, Project
 from tests.crash.conftest import Run
 from tests.crash.crashing import DIED
@@ -80,4 +84,25 @@ def test_an_unfinished_load_in_which_nothing_is_new_does_not_hide_what_came_afte
     assert run(project, ("land.manifest", "after", 1))["code"] == DIED
     project.run("insert into t values (99, 'new')")
     assert run(project, None)["code"] == 0
+    project.check("t")
+
+
+def test_rows_that_were_being_read_again_do_not_cost_an_unfinished_load_its_chunks(project: Project, run: Run) -> None:
+    """A sync dies half-way, somebody replays the quarantine, and that dies too: the sync still goes on where it was."""
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz default now())",
+        "insert into t select i, 'x' from generate_series(1, 40) i",
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    assert run(project, ("land.manifest", "after", 4))["code"] == DIED
+    (unfinished,) = (project.home / "landing" / "shop" / "t").iterdir()
+    plan = codec.PLAN.validate_json((unfinished / "plan.json").read_bytes())
+    with Landing(project.settings.landing_folder).open_load(
+        project.spec("t"), replace(plan, load_id=str(ULID()), window=Window(keys=(("1",),)))
+    ) as keyed:
+        assert keyed.path > unfinished  # so it is found first
+    finished = run(project, None)
+    before_commit = finished["passed"][: finished["passed"].index(["commit", "before", 1])]
+    assert landed({"passed": before_commit}) == 6 - 4
+    assert not keyed.path.exists()
     project.check("t")

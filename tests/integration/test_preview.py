@@ -55,7 +55,7 @@ def test_gates_say_what_they_find_in_these_rows_and_rows_that_step_aside_are_mar
         "expect_column_values_to_be_in_set(kind)": (30, 1, "quarantine"),
         "expect_column_values_to_be_between(n)": (30, 1, "warn"),
     }
-    assert found["aside"] == {"2": "expect_column_values_to_be_in_set(kind)", "4": "a value does not fit any warehouse type"}
+    assert found["aside"] == {"2": "expect_column_values_to_be_in_set(kind)", "4": "value does not fit any warehouse type"}
     assert found["unjudged"] == ["expect_table_row_count_to_be_between"]
 
 

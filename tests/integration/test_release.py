@@ -308,3 +308,12 @@ def test_the_budget_is_a_count_or_a_share_that_tolerates_a_few(project: Project,
     assert project.sync("t").outcome == outcome
     if outcome == "committed":
         project.check("t")
+
+
+def test_a_table_that_is_held_every_morning_keeps_the_files_of_its_newest_loads_only(project: Project) -> None:
+    project.environment["DAYBREAK_KEEP_LOADS"] = "2"
+    make_table(project, "snapshot", max_quarantined=0)
+    break_rows(project)
+    every = [hold(project).plan.load_id for _ in range(4)]
+    assert [held.plan.load_id for held in list_held(project.settings.landing_folder)] == every[-2:]
+    assert sorted(path.name for path in (project.home / "landing" / "shop" / "t").iterdir()) == every[-2:]

@@ -96,6 +96,7 @@ def test_mistakes_between_settings_come_together_with_mistakes_of_one_setting(tm
             ("  - name: events", "  - name: Orders"),
             "`orders` and `Orders` are one name to the warehouse, which takes no notice of capitals — sync one",
         ),
+        (("  - name: events", "  - name: Orders!"), "`orders` and `Orders!` are one name in the lineage: `orders` — sync one"),
         (("  - name: events", "  - name:"), "tables.1.name: has no value — give one"),
         (("  - name: events", "  - name: ''"), "tables.1.name: is empty — give a name"),
         (("    cursor: updated_at", "    cursr: updated_at"), "9:5 tables.orders.cursr: there is no such setting; did you mean `cursor`?"),

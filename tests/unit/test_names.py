@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.catalog.models import SourceEntry
-from pipelines.discovery.names import make_singular, make_slug, make_source_name, make_url_variable, split_words
+from pipelines.names import make_singular, make_slug, make_source_name, make_url_variable, split_words
 
 
 @pytest.mark.parametrize("name", ["FirstName", "first_name", "FIRST-NAME", "first name", "firstName", "Fïrst.Nàme"])
