@@ -76,12 +76,14 @@ def sweep_folder(folder: Path, secrets: Mapping[str, str], *, without: Iterable[
     with TemporaryDirectory() as beside:
         copy = Path(beside) / "copy"
         subprocess.run(["cp", "-R", str(folder), str(copy)], check=True)
-        names = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())  # before SQLite makes files of its own
-        for name in (name for name in names if name not in skipped):
-            place = str(folder / name)
+        names = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
+        names = [name for name in names if name not in skipped]
+        for name in names:  # all of them first: a look into a SQLite file removes those beside it
             found += sweep_text(str(name), f"{name.name} (its name)", secrets)
-            found += sweep_bytes((copy / name).read_bytes(), place, secrets)
-            found += [find for text, part in _inside(copy / name) for find in sweep_text(text, f"{place}: {part}", secrets)]
+            found += sweep_bytes((copy / name).read_bytes(), str(folder / name), secrets)
+        for name in names:
+            if (copy / name).exists():
+                found += [find for text, part in _inside(copy / name) for find in sweep_text(text, f"{folder / name}: {part}", secrets)]
     return found
 
 
