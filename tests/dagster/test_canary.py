@@ -149,6 +149,13 @@ def plant_vault(daybreak: Daybreak, canaries: dict[str, str], visible: str, role
     )
 
 
+def ask_for_password(daybreak: Daybreak, role: str) -> None:
+    """Have the server ask this role, and no other, for its password."""
+    ((file,),) = daybreak.source("show hba_file")
+    Path(file).write_text(f"local all {role} scram-sha-256\n{Path(file).read_text()}")
+    daybreak.write("select pg_reload_conf()")
+
+
 def plant_shop(daybreak: Daybreak, canaries: dict[str, str], visible: str) -> None:
     """Rows that step aside, and good ones, whose masked columns hold canaries; ids above those that the simulator takes."""
     mail = {name: literal(canaries[name]) for name in ("good", "shop_bad", "shop_unfit", "shop_event")}
@@ -197,6 +204,7 @@ def plant(daybreak: Daybreak, folder: Path) -> Planted:
     }
     daybreak.environment |= environment
     plant_vault(daybreak, canaries, visible, role)
+    ask_for_password(daybreak, role)
     forgotten = {name: f"7{random.randbelow(10**17):017d}" for name in ("good key", "bad key")}
     forgotten["name"] = f"name-{random.token_hex(12)}"
     plant_shop(daybreak, canaries, visible)
