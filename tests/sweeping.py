@@ -4,6 +4,7 @@ import base64
 import json
 import shutil
 import sqlite3
+import subprocess
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
@@ -66,13 +67,23 @@ def sweep_error(error: BaseException, secrets: Mapping[str, str]) -> Iterator[Fi
 
 
 def sweep_folder(folder: Path, secrets: Mapping[str, str], *, without: Iterable[Path] = ()) -> list[Find]:
-    """Look into every file below ``folder``, and inside of Parquet, DuckDB and SQLite files row by row."""
+    """Look into every file below ``folder``, and inside of Parquet, DuckDB and SQLite files row by row.
+
+    In a copy that another process makes: to open and close a file here would take this process's own SQLite its locks away.
+    """
     found: list[Find] = []
-    skipped = set(without)
-    for file in sorted(path for path in folder.rglob("*") if path.is_file() and path not in skipped):
-        found += sweep_text(str(file.relative_to(folder)), f"{file.name} (its name)", secrets)
-        found += sweep_bytes(file.read_bytes(), str(file), secrets)
-        found += [find for text, place in _inside(file) for find in sweep_text(text, f"{file}: {place}", secrets)]
+    skipped = {path.relative_to(folder) for path in without}
+    with TemporaryDirectory() as beside:
+        copy = Path(beside) / "copy"
+        subprocess.run(["cp", "-R", str(folder), str(copy)], check=True)
+        names = sorted(path.relative_to(copy) for path in copy.rglob("*") if path.is_file())
+        names = [name for name in names if name not in skipped]
+        for name in names:  # all of them first: a look into a SQLite file removes those beside it
+            found += sweep_text(str(name), f"{name.name} (its name)", secrets)
+            found += sweep_bytes((copy / name).read_bytes(), str(folder / name), secrets)
+        for name in names:
+            if (copy / name).exists():
+                found += [find for text, part in _inside(copy / name) for find in sweep_text(text, f"{folder / name}: {part}", secrets)]
     return found
 
 
@@ -105,7 +116,7 @@ def _inside_duckdb(file: Path) -> Iterator[tuple[str, str]]:
 
 
 def _inside_sqlite(file: Path) -> Iterator[tuple[str, str]]:
-    with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+    with closing(sqlite3.connect(file)) as connection:
         names = connection.execute("select name from sqlite_master where type = 'table'").fetchall()
         for (name,) in names:
             rows: list[Any] = connection.execute(f'select * from "{name}"').fetchall()

@@ -125,7 +125,7 @@ class Daybreak:
     def daybreak(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         """Run the command line in a process of its own."""
         environment = {**self.variables(), **variables}
-        return subprocess.run(self.command(*arguments), env=environment, capture_output=True, text=True, check=False, timeout=180, cwd=ROOT)
+        return subprocess.run(self.command(*arguments), env=environment, capture_output=True, text=True, check=False, timeout=600, cwd=ROOT)
 
     def command(self, *arguments: str) -> list[str]:
         return [str(Path(sys.executable).with_name("daybreak")), *arguments]
