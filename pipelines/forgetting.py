@@ -47,7 +47,7 @@ class Outcome:
     def is_known(self) -> bool:
         """Whether the row stood anywhere."""
         deleted = self.found.entry.counts.deleted if self.found.entry else 0
-        return bool(deleted or self.found.quarantine_entries or self.dropped_runs)
+        return bool(deleted or self.found.quarantine_entries)  # a run may name another row with the same number
 
 
 def forget(settings: Settings, request: ForgetRequest) -> Outcome:
@@ -59,9 +59,10 @@ def forget(settings: Settings, request: ForgetRequest) -> Outcome:
     source, spec = find_table(settings, request.source, request.table)
     with open_engine(settings, SyncRequest(source, (spec,))) as engine:
         found = forget_row(engine, spec, request.key, request.asked_by)
-    texts.forget_row(open_mirror(settings.state_url), spec, found.key)
+    told = texts.forget_row(open_mirror(settings.state_url), spec, found.key)
     _drop_logs(settings)
     dropped, busy = _clean_history(settings, spec, found.key)
+    busy = (*((f"unused pages of the mirror {told}",) if told else ()), *busy)
     if found.entry is None:
         return Outcome(found, dropped, busy)
     left = _what_is_left(settings, spec, run_morning(settings)) if request.is_run_wanted else _erase_now(settings)
@@ -82,12 +83,12 @@ def _clean_history(settings: Settings, spec: TableSpec, key: tuple[str, ...]) ->
 
     from pipelines.assets.ingestion import raw_key
     from pipelines.definitions import defs
-    from pipelines.run_history import drop_runs_that_name, erase_pages
+    from pipelines.run_history import drop_runs_that_name, erase_history
 
     touched = dg.AssetSelection.assets(raw_key(spec)).downstream().resolve(defs.resolve_asset_graph())
     with dg.DagsterInstance.get() as instance:
         dropped = drop_runs_that_name(instance, texts.make_finder(key), touched)
-        return dropped, tuple(f"unused pages of Dagster's own file {file}" for file in erase_pages(instance))
+        return dropped, tuple(f"unused pages of Dagster's own file {file}" for file in erase_history(instance))
 
 
 def _erase_now(settings: Settings) -> tuple[str, ...]:

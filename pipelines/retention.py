@@ -16,7 +16,7 @@ from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.state import tables as t
 from pipelines.state.mirror import Mirror
-from pipelines.state.texts import erase_pages
+from pipelines.state.texts import erase_mirror
 from pipelines.sync.sizes import KEPT_SIZES
 from pipelines.warehouses import duckdb_file, open_warehouse
 
@@ -63,7 +63,7 @@ def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) ->
     traces = warehouse.traces()
     if traces == "fresh" or (traces == "erased" and is_settled):
         warehouse.erase_traces(is_settled=is_settled)
-        erase_pages(mirror)  # a column's default, which is a value, stood in its schema until the column was masked
+        erase_mirror(mirror)  # a column's default, which is a value, stood in its schema until the column was masked
     return warehouse.last_forgotten_at() if is_morning else None
 
 

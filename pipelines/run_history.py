@@ -5,12 +5,12 @@ of an asset) goes when the asset is wiped, which makes it look as if it had neve
 """
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pipelines.state.pages import erase_pages
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -83,15 +83,8 @@ def _unlink_shard(instance: "dg.DagsterInstance", run_id: str) -> None:
             Path(f"{find(run_id)}{ending}").unlink(missing_ok=True)
 
 
-def erase_pages(instance: "dg.DagsterInstance") -> list[str]:
+def erase_history(instance: "dg.DagsterInstance") -> list[str]:
     """Write Dagster's SQLite files anew, where deleted rows stay readable; return those that are in use just now."""
     find: Any = getattr(instance.event_log_storage, "path_for_shard", None)
-    busy = []
-    for file in sorted(Path(find("index")).parent.parent.rglob("*.db")) if find else ():
-        try:
-            with closing(sqlite3.connect(file, timeout=10, isolation_level=None)) as connection:
-                connection.execute("vacuum")
-                connection.execute("pragma wal_checkpoint(truncate)")
-        except sqlite3.OperationalError as error:
-            busy.append(f"{file}: {error}")
-    return busy
+    files = sorted(Path(find("index")).parent.parent.rglob("*.db")) if find else ()
+    return [busy for busy in map(erase_pages, files) if busy]

@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines.state import tables as t
 from pipelines.state.mirror import Mirror
+from pipelines.state.pages import erase_pages
 from pipelines.sync.spec import TableSpec
 
 REMOVED = "(removed: it named a row that was forgotten)"
@@ -27,11 +29,11 @@ def drop_verdicts(mirror: Mirror, table_id: str) -> None:
         sa.update(t.attempts).where(t.attempts.c.table_id == table_id).values(error=None),
         sa.update(t.results).where(t.results.c.table_id == table_id).values(note=""),
     )
-    erase_pages(mirror)
+    erase_mirror(mirror)  # if somebody reads it just now, the next sync of the table does it, and retention every day
 
 
-def forget_row(mirror: Mirror, spec: TableSpec, key: Sequence[str]) -> None:
-    """Take every sample out of the table's verdicts, and every text away that names the row."""
+def forget_row(mirror: Mirror, spec: TableSpec, key: Sequence[str]) -> str | None:
+    """Take every sample out of the table's verdicts, and every text away that names the row. Returns why it may still be readable."""
     names_row = make_finder(key)
     statements: list[sa.Executable] = []
     for row in mirror.read(sa.select(t.verdicts.c.id, t.verdicts.c.numbers).where(t.verdicts.c.subject == spec.id)):
@@ -39,16 +41,22 @@ def forget_row(mirror: Mirror, spec: TableSpec, key: Sequence[str]) -> None:
         if kept != row.numbers:
             statements.append(sa.update(t.verdicts).where(t.verdicts.c.id == row.id).values(numbers=kept))
     for table, column in _REASONS:
-        for text in {row[0] for row in mirror.read(sa.select(column).where(column.is_not(None)))}:
+        # What is told of another table may have the same number in it and means something else.
+        is_meant = table.c.table_id == spec.id if "table_id" in table.c else sa.true()
+        for text in {row[0] for row in mirror.read(sa.select(column).where(column.is_not(None), is_meant))}:
             if names_row(text):
-                statements.append(sa.update(table).where(column == text).values({column.name: REMOVED}))
+                statements.append(sa.update(table).where(column == text, is_meant).values({column.name: REMOVED}))
     mirror.write(*statements)
-    erase_pages(mirror)
+    return erase_mirror(mirror)
 
 
 def make_finder(key: Sequence[str]) -> Callable[[str], bool]:
-    """Return the test whether a text has every value of a key as a word of its own; the date 2026-03-17 does not name row 17."""
-    patterns = [re.compile(rf"(?<![\w:-])(?<!\d\.){re.escape(value)}(?![\w:-])(?!\.\d)") for value in key if value]
+    """Return the test whether a text has every value of a key as a word of its own.
+
+    Neither the date 2026-03-17 nor 17,302 rows nor the time 06:17 name the row 17; the JSON ``{"id":17}`` does.
+    """
+    before, after = r"""(?<![\w-])(?<!\d[.,])(?<![^"']:)""", r"(?![\w:-])(?![.,]\d)"
+    patterns = [re.compile(f"{before}{re.escape(value)}{after}") for value in key if value]
     return lambda text: bool(patterns) and all(pattern.search(text) for pattern in patterns)
 
 
@@ -56,10 +64,7 @@ def _without_texts(numbers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in numbers.items() if value is None or isinstance(value, int | float)}
 
 
-def erase_pages(mirror: Mirror) -> None:
-    """Write SQLite's file anew and empty its log, where deleted rows stay readable. PostgreSQL does that in its own time."""
-    if mirror.engine.dialect.name != "sqlite":
-        return
-    with mirror.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("vacuum")
-        connection.exec_driver_sql("pragma wal_checkpoint(truncate)")
+def erase_mirror(mirror: Mirror) -> str | None:
+    """Make what was deleted from the mirror unreadable; returns why not. PostgreSQL does that in its own time."""
+    is_file = mirror.engine.dialect.name == "sqlite" and mirror.engine.url.database
+    return erase_pages(Path(str(mirror.engine.url.database))) if is_file else None

@@ -16,6 +16,9 @@ from pipelines.sync.protocols import ReadRequest
 from pipelines.sync.reread import plan_keys
 from pipelines.sync.spec import TableSpec
 
+# Equal values of these can differ as text (1.1 and 1.10, 3 and 3.0), and rows are found by their key's text.
+_VAGUE_TYPES = ("real", "double precision", "numeric", "citext")
+
 
 @dataclass(frozen=True)
 class Forgotten:
@@ -73,6 +76,12 @@ def _check_key(spec: TableSpec, key: Bound) -> None:
 
 def _check_source(engine: Engine, spec: TableSpec, key: Bound) -> None:
     schema = engine.source.describe(spec)
+    if vague := [name for name in spec.key if schema.column(name).source_type in _VAGUE_TYPES]:
+        raise ConfigError(
+            [f"{spec.id}: {', '.join(vague)} is {schema.column(vague[0]).source_type}, of which one value can be written in several ways."],
+            safe="Nothing was changed.",
+            remedy="Delete the row in the source; a `snapshot` then loses it with the next sync, and its files with retention.",
+        )
     part: Part = "window" if schema.has_unique_key else "stream"
     request = ReadRequest(spec, schema, Window(keys=(key,)), part, None, 2, engine.chunk_bytes)
     chunks = engine.source.read_stream(request) if part == "stream" else iter([engine.source.read_chunk(request)])
