@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.delivery import READ_COPY_KEY, make_dashboards, make_read_copy, make_report_asset
+from pipelines.assets.delivery import READ_COPY_KEY, list_other_dashboards, make_dashboards, make_read_copy, make_report_asset
 from pipelines.assets.ingestion import make_ingestion, raw_key
 from pipelines.assets.manifest import load_manifest
 from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets, synced_models
@@ -35,6 +35,7 @@ def build_defs(*, settings: Settings) -> dg.Definitions:
             *dbt,
             make_read_copy(manifest, models, contents, owner),
             *dashboards,
+            *list_other_dashboards(manifest, model_keys, owner),
             make_report_asset([*contents, READ_COPY_KEY, *(dashboard.key for dashboard in dashboards)], models, owner),
         ],
         jobs=make_jobs([source.name for source in sources]),

@@ -83,6 +83,28 @@ def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.Ass
     return [morning_dashboard]
 
 
+def list_other_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], owner: str) -> list[dg.AssetSpec]:
+    """Return what dbt's other exposures say is shown elsewhere, by a BI tool on the read copy: in the lineage, but not made here."""
+    specs = []
+    for exposure in manifest["exposures"].values():
+        shown = [model_keys[model] for model in exposure["depends_on"]["nodes"] if model in model_keys]
+        if exposure["name"] == MORNING or not shown:
+            continue
+        owners = [email for email in [exposure["owner"].get("email")] if isinstance(email, str)]
+        specs.append(
+            dg.AssetSpec(
+                dg.AssetKey(["dashboards", exposure["name"]]),
+                deps=[*shown, READ_COPY_KEY],
+                group_name="deliveries",
+                kinds={exposure["type"]},
+                owners=owners or [owner],
+                description=exposure["description"] or exposure.get("label"),
+                metadata={"url": dg.MetadataValue.url(exposure["url"])} if exposure.get("url") else {},
+            )
+        )
+    return specs
+
+
 def make_report_asset(upstream: Sequence[dg.AssetKey], models: Sequence[str], owner: str) -> dg.AssetsDefinition:
     """Return the last asset of the morning: it writes what happened, and fails the run if anything was kept back."""
 

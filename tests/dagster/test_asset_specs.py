@@ -1,12 +1,17 @@
 """The lineage cannot change unseen: every asset's spec is pinned in asset_specs.json. Renew it with the command in the failure."""
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
 
+from dagster import AssetKey
+
 from pipelines.settings import load_settings
 
+ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("asset_specs.json")
 RENEW = "python -m tests.dagster.test_asset_specs"
 
@@ -54,6 +59,24 @@ def test_a_project_without_the_shop_has_none_of_its_models_and_no_dashboard(tmp_
     keys = {key.to_user_string() for key in build_defs(settings=settings).resolve_asset_graph().materializable_asset_keys}
     assert {"raw_crm/leads", "warehouse/read_copy", "reports/morning"} <= keys
     assert not [key for key in keys if "shop" in key or key.startswith("dashboards/")]
+
+
+def test_a_dashboard_of_another_tool_is_in_the_lineage_as_the_page_says_but_not_in_the_morning(tmp_path: Path) -> None:
+    """The exposure of docs/add-a-dashboard.md, as it is written there."""
+    from pipelines.definitions import build_defs
+
+    page = (ROOT / "docs" / "add-a-dashboard.md").read_text()
+    (exposure,) = re.findall(r"```yaml\n(.+?)```", page, re.DOTALL)
+    shutil.copytree(ROOT / "dbt_project", tmp_path / "dbt_project", ignore=shutil.ignore_patterns("target", "logs"))
+    with (tmp_path / "dbt_project" / "models" / "marts" / "_exposures.yml").open("a") as file:
+        file.write(exposure)
+    settings = load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_DBT_PROJECT": str(tmp_path / "dbt_project")})
+    defined = build_defs(settings=settings)
+    key = AssetKey(["dashboards", "finance_weekly"])
+    node = defined.resolve_asset_graph().get(key)
+    assert {parent.to_user_string() for parent in node.parent_keys} == {"marts/daily_revenue", "warehouse/read_copy"}
+    assert (node.is_external, list(node.owners), node.group_name) == (True, ["finance@example.com"], "deliveries")
+    assert key not in defined.resolve_job_def("morning_refresh").asset_layer.executable_asset_keys
 
 
 if __name__ == "__main__":
