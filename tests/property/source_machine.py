@@ -77,7 +77,7 @@ class Application:
 
     def __post_init__(self) -> None:
         self.autocommit = psycopg.connect(self.url, autocommit=True)
-        kind = "bigint default nextval('s')" if self.setup.cursor == "sequence" else "timestamptz default now()"
+        kind = f"{self._cursor_type} default {self._cursor(Write('upsert', (), 0))}"
         for statement in (
             "drop table if exists t",
             "drop sequence if exists s",
@@ -86,8 +86,8 @@ class Application:
             "grant select on t to public",
         ):
             self.autocommit.execute(statement)  # type: ignore[arg-type]
-        for key in range(FIRST_KEYS):
-            self.write(None, Write("upsert", (key,), -1))
+        for day in range(FIRST_KEYS):
+            self.write(None, Write("upsert", (day,), -day))
 
     def write(self, session: psycopg.Connection | None, write: Write) -> None:
         """Run one statement, in ``session`` or in a transaction of its own."""
@@ -99,7 +99,7 @@ class Application:
         name = f"v{self.versions}"
         match write.kind:
             case "upsert" | "null":
-                cursor = "null" if write.kind == "null" else self._cursor(write)
+                cursor = f"null::{self._cursor_type}" if write.kind == "null" else self._cursor(write)
                 owner.execute(
                     f"with cursor as materialized (select {cursor} as at)"  # type: ignore[arg-type]
                     f" insert into t select key, '{name}', cursor.at from unnest(%s::int[]) key, cursor"
@@ -118,6 +118,10 @@ class Application:
                 )
             case _:
                 return
+
+    @property
+    def _cursor_type(self) -> str:
+        return "bigint" if self.setup.cursor == "sequence" else "timestamptz"
 
     def _cursor(self, write: Write) -> str:
         if self.setup.cursor == "sequence":
