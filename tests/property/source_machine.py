@@ -29,9 +29,9 @@ SESSIONS = 3
 CHUNK_ROWS = 4
 Kind = Literal["upsert", "null", "delete", "rekey"]
 BOUNDARIES = (
-    ("plan", "read.chunk", "land.chunk", "land.file", "land.manifest", "gate", "claim", "commit")
-    + ("load.rows", "commit.ledger", "commit.fence", "commit.transaction", "mirror", "clean")
-)  # fmt: skip
+    *("plan", "read.chunk", "land.chunk", "land.file", "land.manifest", "gate", "claim", "commit"),
+    *("load.rows", "commit.ledger", "commit.fence", "commit.transaction", "mirror", "clean"),
+)
 MODES: dict[str, dict[str, Any]] = {
     "incremental": {"cursor": "at"},
     "snapshot": {},
@@ -191,16 +191,18 @@ class SyncMachine(RuleBasedStateMachine):
         self.project = Project(reader_url, Path(self.folder.name) / "home", {"DAYBREAK_CHUNK_ROWS": str(CHUNK_ROWS)})
         self.project.declare("t", setup.mode, key=["id"], **MODES[setup.mode])
         self.latest = self.jumped = 0
-        self.is_unfinished = False
+        self.is_unfinished, self.has_news = False, True
 
     @rule(write=writes)
     def write(self, write: Write) -> None:
+        self.has_news = True
         self.application.write(None, write)
 
     @precondition(lambda self: len(self.application.sessions) < SESSIONS)
     @rule(write=st.none() | writes)
     def begin(self, write: Write | None) -> None:
         """Open a transaction that writes at once, or only reads for now."""
+        self.has_news = True
         self.application.begin()
         if write:
             self.application.write(self.application.sessions[-1], write)
@@ -208,21 +210,25 @@ class SyncMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.application.sessions)
     @rule(n=nth, write=writes)
     def write_late(self, n: int, write: Write) -> None:
+        self.has_news = True
         self.application.write(self._session(n), write)
 
     @precondition(lambda self: self.application.sessions)
     @rule(n=nth, is_commit=st.sampled_from([True, True, False]))
     def end(self, n: int, is_commit: bool) -> None:
+        self.has_news = True
         self.application.end(self._session(n), is_commit)
 
     @precondition(lambda self: self.application.sessions and len(self.application.prepared) < SESSIONS)
     @rule(n=nth)
     def prepare(self, n: int) -> None:
+        self.has_news = True
         self.application.prepare(self._session(n))
 
     @precondition(lambda self: self.application.prepared)
     @rule(n=nth, is_commit=st.sampled_from([True, True, False]))
     def end_prepared(self, n: int, is_commit: bool) -> None:
+        self.has_news = True
         gids = list(self.application.prepared)
         self.application.end_prepared(gids[n % len(gids)], is_commit)
 
@@ -231,10 +237,12 @@ class SyncMachine(RuleBasedStateMachine):
         """Move this machine's clock; the source has its own."""
         self._set_clock(days)
 
+    @precondition(lambda self: self.has_news)  # else most steps would be syncs, the dearest
     @rule()
     def sync(self) -> None:
         self._sync()
 
+    @precondition(lambda self: self.has_news)
     @rule(found=disturbances)
     def sync_disturbed(self, found: list[tuple[Boundary, str, Write, int]]) -> None:
         """Sync while the application goes on: at each of the boundaries it does something, or a signal ends the sync."""
@@ -251,9 +259,11 @@ class SyncMachine(RuleBasedStateMachine):
             self.is_unfinished = True
             self._check_balance()
 
+    @precondition(lambda self: self.has_news)
     @rule(boundary=boundaries)
     def sync_killed(self, boundary: Boundary) -> None:
         """Sync in a process that ends at a boundary, if it comes there."""
+        self.has_news = False
         code = self.die(self.project, boundary)["code"]
         assert code in (0, DIED)
         self.is_unfinished = code == DIED
@@ -295,6 +305,7 @@ class SyncMachine(RuleBasedStateMachine):
             application.write(self._session(n), write)
 
     def _sync(self) -> None:
+        self.has_news = False
         result = self.project.sync("t")
         self.is_unfinished = False
         assert result.outcome in ("committed", "unchanged"), result
