@@ -114,7 +114,8 @@ class LoadFolder:
     def mark_held(self, reason: str, held_at: datetime) -> None:
         """Keep the files for a person to look at or to let in; the next run reads anew."""
         told = {"reason": reason, "held_at": held_at.isoformat(), "chunks": len(self.chunks), "rows": self.rows}
-        _write_whole(self.path / "held.json", json.dumps(told))
+        with _explaining_full_disk(self.path):
+            _write_whole(self.path / "held.json", json.dumps(told))
 
     def discard(self) -> None:
         """Delete the load's files: nothing in them is new."""
@@ -155,7 +156,8 @@ class Landing:
             with locked(path / "plan.json") as is_mine:
                 if is_mine and path.exists():
                     try:
-                        folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
+                        with _explaining_full_disk(path):  # leftovers are deleted
+                            folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
                     except ValueError:  # written by another version of Daybreak
                         shutil.rmtree(path, ignore_errors=True)
                         continue
@@ -165,8 +167,9 @@ class Landing:
 
     def mark_committed(self, folder: LoadFolder) -> None:
         """Note that the ledger has the load; only the newest loads, committed or held, keep their files."""
-        (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
-        (folder.path / "committed").touch()
+        with _explaining_full_disk(folder.path):
+            (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
+            (folder.path / "committed").touch()
         for ending in ("committed", "held.json"):
             ended = [path for path in folder.path.parent.iterdir() if (path / ending).exists()]
             for path in sorted(ended)[: -self._kept_loads]:
