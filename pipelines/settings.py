@@ -46,7 +46,11 @@ VARIABLES = (
     Variable("DAYBREAK_CHUNK_BYTES", "134217728", "bytes in memory of one chunk at most, about"),
     Variable("DAYBREAK_PARALLEL_TABLES", "2", "tables that one run syncs at once"),
     Variable("DAYBREAK_LOCK_WAIT_SECONDS", "300", "how long to wait for the warehouse file while another process uses it"),
-    Variable("DAYBREAK_MAX_SNAPSHOT_SECONDS", "900", "how long a table without a unique index may be read, in its one transaction"),
+    Variable(
+        "DAYBREAK_MAX_SNAPSHOT_SECONDS",
+        "900",
+        "how long a query may take, and so a table without a unique index, which is one query",
+    ),
     Variable("DAYBREAK_MAX_WINDOWS_PER_RUN", "400", "days of a partitioned table that one run loads at most"),
     Variable("DAYBREAK_READ_COPY", "on", "whether people and BI tools get a copy of the warehouse after each build", ("on", "off")),
     Variable("DAYBREAK_KEEP_LOADS", "3", "how many ended loads of a table keep their landed files, and as many held ones"),

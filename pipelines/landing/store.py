@@ -154,7 +154,8 @@ class Landing:
             with locked(path / "plan.json") as is_mine:
                 if is_mine and path.exists():
                     try:
-                        folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
+                        with _explaining_full_disk(path):  # leftovers are deleted
+                            folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
                     except ValueError:  # written by another version of Daybreak
                         shutil.rmtree(path, ignore_errors=True)
                         continue
@@ -167,14 +168,16 @@ class Landing:
 
     def mark_committed(self, folder: LoadFolder) -> None:
         """Note that the ledger has the load; only the newest loads, committed or held, keep their files."""
-        (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
-        (folder.path / "committed").touch()
+        with _explaining_full_disk(folder.path):
+            (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
+            (folder.path / "committed").touch()
         self._prune(folder.path.parent)
 
     def mark_held(self, folder: LoadFolder, reason: str, held_at: datetime) -> None:
         """Keep the files for a person to look at or to let in; the next run reads anew."""
         told = {"reason": reason, "held_at": held_at.isoformat(), "chunks": len(folder.chunks), "rows": folder.rows}
-        _write_whole(folder.path / "held.json", json.dumps(told))
+        with _explaining_full_disk(folder.path):
+            _write_whole(folder.path / "held.json", json.dumps(told))
         self._prune(folder.path.parent)  # also where nothing commits for weeks
 
     def _prune(self, loads: Path) -> None:
@@ -250,7 +253,7 @@ def _explaining_full_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise PrerequisiteError(
             [f"The landing folder {folder} cannot be written: {error.strerror or error}."],
-            safe="Nothing was lost: finished chunks are kept, and the watermark stands.",
+            safe="Nothing was lost: what was committed stands, and finished chunks are kept.",
             remedy="Free space or mend its permissions (DAYBREAK_LANDING_URL), and run again.",
         ) from error
 

@@ -28,7 +28,7 @@ class PostgresSource:
     def __init__(self, name: str, url: str, max_snapshot_seconds: float) -> None:
         """Remember where to read; the first question connects."""
         self._name, self._max_snapshot_seconds = name, max_snapshot_seconds
-        self._connection = Connection(name, url)
+        self._connection = Connection(name, url, max_snapshot_seconds)
 
     def describe(self, spec: TableSpec) -> TableSchema:
         """Return the table's shape now; ``PrerequisiteError`` with all that is missing."""

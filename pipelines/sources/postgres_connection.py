@@ -1,9 +1,9 @@
 """One ADBC connection to PostgreSQL with the session this project needs, and the translation of its errors."""
 
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, NoReturn
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, TypeVar
 from urllib.parse import unquote
 
 import adbc_driver_manager as adbc
@@ -11,6 +11,7 @@ import adbc_driver_postgresql.dbapi as driver
 import pyarrow as pa
 
 from pipelines.errors import PrerequisiteError, SourceUnavailable
+from pipelines.sources.driver_thread import DriverThread
 from pipelines.sync.protocols import SchemaMoved
 
 # An error instead of silently missing rows; one time zone; text forms that do not depend on the server's settings.
@@ -23,7 +24,19 @@ SESSION = (
     "set extra_float_digits = 1",
     "set default_transaction_read_only = on",
 )
+# The server ends what a client that died without a word, or was stopped, left running, so that no transaction stays open for its sake.
+LIMITS = ("set statement_timeout = {limit}", "set idle_in_transaction_session_timeout = {limit}")
+MAX_QUERY_SECONDS = 900.0
+GRACE_SECONDS = 15.0  # the server ends a query that takes too long, and says so, before we take it for gone
 CONNECT_SECONDS = 15
+# A network that drops packets is noticed within a minute instead of the two hours that are Linux's own.
+NETWORK = {
+    "connect_timeout": CONNECT_SECONDS,
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 60_000,
+}
 BATCH_BYTES = 8 * 2**20  # 16 times less memory than the driver's own 131 MB, at the same speed (measured on 5M rows)
 _MOVED = ("42P01", "42703", "42704")  # undefined table, column, object
 _REFUSED = {
@@ -38,20 +51,23 @@ _TOLD_WORDS = ("canceling statement due to", "terminating connection", "row-leve
 _HIDDEN = "a value made it refuse the query"
 
 
-def with_connect_timeout(url: str) -> str:
-    """Return ``url`` with a limit on connecting, unless it has one: a firewall that drops packets lets libpq wait for minutes."""
-    if "connect_timeout=" in url:
-        return url
-    return f"{url}{'&' if '?' in url else '?'}connect_timeout={CONNECT_SECONDS}"
+def with_limits(url: str) -> str:
+    """Return ``url`` with the limits of ``NETWORK`` that it has not: a firewall that drops packets lets libpq wait for minutes."""
+    missing = "&".join(f"{name}={value}" for name, value in NETWORK.items() if f"{name}=" not in url)
+    return f"{url}{'&' if '?' in url else '?'}{missing}" if missing else url
+
+
+Answer = TypeVar("Answer")
 
 
 class Connection:
     """A connection that opens at its first use and speaks in Arrow tables. Not for two threads at once."""
 
-    def __init__(self, source: str, url: str) -> None:
-        """Remember where to connect; nothing is opened yet."""
-        self._source, self._url = source, url
+    def __init__(self, source: str, url: str, max_query_seconds: float = MAX_QUERY_SECONDS) -> None:
+        """Remember where to connect; nothing is opened yet. The server ends a query that takes longer than ``max_query_seconds``."""
+        self._source, self._url, self._max_query_seconds = source, url, max_query_seconds
         self._connection: driver.Connection | None = None
+        self._thread: DriverThread | None = None
 
     @contextmanager
     def transaction(self, begin: str = "begin") -> Iterator["Connection"]:
@@ -69,24 +85,43 @@ class Connection:
 
     def run(self, sql: str) -> None:
         """Run a statement that returns nothing."""
-        with self._open().cursor() as cursor:
-            cursor.execute(sql)
+
+        def work() -> None:
+            with self._open().cursor() as cursor:
+                cursor.execute(sql)
+
+        self._call(work)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Return the rows of a small query."""
-        with self._open().cursor() as cursor:
-            cursor.execute(sql)
-            result: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
-            return result
+
+        def work() -> list[dict[str, Any]]:
+            with self._open().cursor() as cursor:
+                cursor.execute(sql)
+                result: list[dict[str, Any]] = cursor.fetch_arrow_table().to_pylist()
+                return result
+
+        return self._call(work)
 
     @contextmanager
     def batches(self, sql: str) -> Iterator["Batches"]:
         """Stream a query. Leaving before its end gives the connection up, as the server is still sending."""
-        cursor = self._open().cursor()
-        cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
-        cursor.execute(sql)
-        with cursor, cursor.fetch_record_batch() as reader:
-            yield Batches(reader, self._source, self._url)
+
+        def work() -> tuple[driver.Cursor, pa.RecordBatchReader]:
+            cursor = self._open().cursor()
+            cursor.adbc_statement.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(BATCH_BYTES)})
+            cursor.execute(sql)
+            return cursor, cursor.fetch_record_batch()
+
+        def finish() -> None:
+            with cursor, reader:
+                return
+
+        cursor, reader = self._call(work)
+        try:
+            yield Batches(reader, self._next_batch)
+        finally:
+            self._call(finish)
 
     def restart(self) -> None:
         """Give up a half-read stream: a new connection, and a new transaction on it."""
@@ -95,17 +130,51 @@ class Connection:
 
     def close(self) -> None:
         """Close; safe to call twice, and on a broken connection."""
+        thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.end(self._take_connection())
+
+    def _take_connection(self) -> Callable[[], None]:
         connection, self._connection = self._connection, None
-        if connection is not None:
+
+        def close() -> None:
+            if connection is not None:
+                with suppress(adbc.Error):  # the server has closed it already
+                    connection.close()
+
+        return close
+
+    def _call(self, work: Callable[[], Answer]) -> Answer:
+        """Let the driver's thread do ``work``. ``SourceUnavailable`` if the server stays silent beyond the limit that it has itself."""
+        if self._thread is None:
+            self._thread = DriverThread(self._source, self._max_query_seconds + GRACE_SECONDS)
+        try:
+            return self._thread.call(work)
+        except TimeoutError:
+            raise SourceUnavailable(
+                f"Source `{self._source}` did not answer: it has been silent for {self._thread.patience_seconds:.0f} seconds.",
+                safe="Nothing was lost: finished chunks are kept and the watermark stands.",
+                remedy="The next run reads on; check the server and what stands before it (a pooler, a firewall). "
+                "DAYBREAK_MAX_SNAPSHOT_SECONDS sets the patience.",
+            ) from None
+
+    def _next_batch(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
+        def work() -> pa.RecordBatch | None:
             try:
-                connection.close()
-            except adbc.Error:  # the server has closed it already
-                return
+                return reader.read_next_batch()
+            except StopIteration:
+                return None
+
+        try:
+            return self._call(work)
+        except (OSError, pa.ArrowException) as error:
+            translate(self._source, self._url, error)
 
     def _open(self) -> driver.Connection:
         if self._connection is None:
-            connection = driver.connect(with_connect_timeout(self._url), autocommit=True)
-            for statement in SESSION:
+            connection = driver.connect(with_limits(self._url), autocommit=True)
+            limit = int(self._max_query_seconds * 1000)
+            for statement in (*SESSION, *(text.format(limit=limit) for text in LIMITS)):
                 with connection.cursor() as cursor:
                     cursor.execute(statement)
             self._connection = connection
@@ -113,21 +182,15 @@ class Connection:
 
 
 class Batches:
-    """The batches of a running query. What breaks while they stream is raised by Arrow, not by the driver, and becomes ours here."""
+    """The batches of a running query. What breaks while they stream is raised by Arrow, not by the driver, and becomes ours."""
 
-    def __init__(self, reader: pa.RecordBatchReader, source: str, url: str) -> None:
-        """Wrap the driver's reader."""
-        self._reader, self._source, self._url, self.schema = reader, source, url, reader.schema
+    def __init__(self, reader: pa.RecordBatchReader, read_next: Callable[[pa.RecordBatchReader], pa.RecordBatch | None]) -> None:
+        """Keep the driver's reader, and who asks it."""
+        self._reader, self._read_next, self.schema = reader, read_next, reader.schema
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         """Yield each batch."""
-        while True:
-            try:
-                batch = self._reader.read_next_batch()
-            except StopIteration:
-                return
-            except (OSError, pa.ArrowException) as error:
-                translate(self._source, self._url, error)
+        while (batch := self._read_next(self._reader)) is not None:
             yield batch
 
 
@@ -150,7 +213,8 @@ def translate(source: str, url: str, error: Exception) -> NoReturn:
     raise SourceUnavailable(
         f"Source `{source}` {'ended a query' if is_query else 'did not answer'}: {text}",
         safe="Nothing was lost: finished chunks are kept and the watermark stands.",
-        remedy="DAYBREAK_MAX_SNAPSHOT_SECONDS limits a table that is read in one transaction; a unique index on its key makes it resumable."
+        remedy="DAYBREAK_MAX_SNAPSHOT_SECONDS limits a query, and with it a table that is read in one transaction; "
+        "a unique index on its key makes it resumable."
         if is_slow
         else "Mend the row or the view in the source."
         if is_query

@@ -12,7 +12,7 @@ from typing import Any
 from pipelines.errors import DaybreakError, PrerequisiteError
 from pipelines.sources import open_source
 from pipelines.sources import postgres_health_sql as sql
-from pipelines.sources.postgres_connection import Connection, with_connect_timeout
+from pipelines.sources.postgres_connection import Connection, with_limits
 from pipelines.sources.postgres_sql import literal
 from pipelines.sources.postgres_types import PgType
 from pipelines.sync.protocols import SchemaMoved
@@ -178,7 +178,7 @@ def _second_connection(url: str) -> tuple[int | None, int | None]:
     import psycopg
 
     try:
-        with psycopg.connect(with_connect_timeout(url), autocommit=True) as connection:
+        with psycopg.connect(with_limits(url), autocommit=True) as connection:
             row = connection.execute("select pg_backend_pid()").fetchone()
             return connection.info.backend_pid, row[0] if row else None
     except psycopg.Error:  # perhaps the last free connection is ours

@@ -1,11 +1,13 @@
 """A warmed-up process that forks once per sync, so that a crash costs a fork and not a Python.
 
-Its standard input has one JSON order per line: environment, table, and the boundary (name, moment, occurrence) to die at. Its
-answer is one JSON line: the exit code, and every boundary that was passed. Nothing is opened before the fork.
+Its standard input has one JSON order per line: environment, table, and the boundary (name, moment, occurrence) to die or to stop at.
+Its answer is one JSON line: the exit code, and every boundary that was passed. A sync that stops is told by a line before that, and
+somebody else has to wake it. Nothing is opened before the fork.
 """
 
 import json
 import os
+import signal
 import sys
 import tempfile
 from collections import Counter
@@ -32,7 +34,8 @@ def main() -> None:
             child = os.fork()
             if child == 0:
                 _sync(order, record.name)
-            _, status = os.waitpid(child, 0)
+            while os.WIFSTOPPED(status := os.waitpid(child, os.WUNTRACED)[1]):
+                print(json.dumps({"stopped": child}), flush=True)
             passed = [json.loads(text) for text in record.read().splitlines()]
         print(json.dumps({"code": os.waitstatus_to_exitcode(status), "passed": passed}), flush=True)
 
@@ -45,6 +48,7 @@ def _sync(order: dict[str, Any], record: str) -> None:
 
     seen: Counter[tuple[str, str]] = Counter()
     deadly = tuple(order["die_at"]) if order["die_at"] else None
+    drowsy = tuple(order["stop_at"]) if order.get("stop_at") else None
     out = os.open(record, os.O_WRONLY | os.O_APPEND)
 
     def hook(name: str, moment: str) -> None:
@@ -53,6 +57,8 @@ def _sync(order: dict[str, Any], record: str) -> None:
         os.write(out, json.dumps(boundary).encode() + b"\n")
         if boundary == deadly:
             os._exit(DIED)
+        if boundary == drowsy:
+            os.kill(os.getpid(), signal.SIGSTOP)
 
     code = 1
     try:
