@@ -153,15 +153,17 @@ def test_chunks_that_were_landed_before_a_crash_are_not_read_again(project: Proj
         assert project.ask("select count(*), sum(rows_read) from daybreak.ledger") == [(1, 70)]
 
 
-def test_rows_that_change_between_a_crash_and_the_next_sync_arrive_with_it(project: Project, run: Run) -> None:
-    """The load that is gone on with ends where its plan ends; an incremental table then looks at what came later."""
+@pytest.mark.parametrize("mode", MODES)
+def test_rows_that_change_between_a_crash_and_the_next_sync_arrive_with_it(project: Project, run: Run, mode: str) -> None:
+    """The load that is gone on with is as of its own plan, landed chunks and all; what came later is looked at right after it."""
     project.run(
-        "create table t (id int primary key, name text, at timestamptz default now())",
-        "insert into t select i, 'x' from generate_series(1, 30) i",
+        "create table t (id int primary key, name text, at timestamptz)",
+        f"insert into t select i, 'x', '{TODAY}'::timestamptz - interval '1 day' + i * interval '1 s' from generate_series(1, 30) i",
     )
-    project.declare("t", "incremental", key=["id"], cursor="at")
+    project.declare("t", mode, **MODES[mode])
     assert run(project, ("land.manifest", "after", 2))["code"] == DIED
-    project.run("update t set name = 'changed', at = now() where id in (2, 29)", "insert into t values (99, 'new')")
+    later = f"'{TODAY}'::timestamptz - interval '1 hour'"
+    project.run(f"update t set name = 'changed', at = {later} where id in (2, 29)", f"insert into t values (0, 'new', {later})")
     assert run(project, None)["code"] == 0
     project.check("t")
 

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -98,10 +98,10 @@ class Victim:
 class Torture:
     """A project whose processes are killed. ``kill_one`` and ``prove`` are all that is done to it."""
 
-    def __init__(self, project: Project, writer: Writer, seed: int) -> None:
+    def __init__(self, project: Project, writer: Writer, plan: "Plan") -> None:
         self.project, self.writer, self.found = project, writer, Findings()
         self.chunks = LandedChunks(project)
-        self._random = random.Random(seed + 1)
+        self._random, self._weights = random.Random(plan.seed + 1), plan.weights
         self._seconds = {"daybreak sync": 3.0, "daybreak run": 20.0, "the read copy": 1.0}
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DAYBREAK_", "DAGSTER_", "SHOP_"))},
@@ -111,7 +111,7 @@ class Torture:
 
     def kill_one(self) -> None:
         """Start a process of a random kind and kill it at a random moment, most often once it works."""
-        name = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        name = self._random.choices(list(self._weights), list(self._weights.values()))[0]
         victim = self._start(name)
         if name != "the read copy" and self._random.random() < 0.9:
             wait_for_attempt(self.project.home, victim.began_at, time.monotonic() + PATIENCE_SECONDS)
@@ -155,7 +155,7 @@ class Torture:
     def prove(self) -> None:
         """Let the source come to rest, run normally, make the read copy, and compare everything."""
         self.writer.pause()
-        name = "daybreak run" if self._random.random() < 0.15 else "daybreak sync"
+        name = "daybreak run" if "daybreak run" in self._weights and self._random.random() < 0.15 else "daybreak sync"
         victim = self._start(name)
         has_worked = wait_for_attempt(self.project.home, victim.began_at, time.monotonic() + PATIENCE_SECONDS)
         since = time.monotonic()
@@ -202,11 +202,12 @@ def open_source_server(folder: Path) -> Iterator[str]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is killed. ``seconds`` is when to stop before that; what was killed by then is proven all the same."""
+    """How much of what is killed. ``seconds`` is when to stop before that; what was killed by then is proven all the same."""
 
     kills: int
     seed: int
     seconds: float = float("inf")
+    weights: Mapping[str, int] = field(default_factory=lambda: WEIGHTS)
 
 
 def torture(url: str, home: Path, plan: Plan, advance: Callable[[Findings], None] = lambda _: None) -> Findings:
@@ -214,7 +215,7 @@ def torture(url: str, home: Path, plan: Plan, advance: Callable[[Findings], None
     import duckdb
 
     project, writer = make_project(url, home), Writer(url, plan.seed)
-    work = Torture(project, writer, plan.seed)
+    work = Torture(project, writer, plan)
     found, ends_at = work.found, time.monotonic() + plan.seconds
     writer.start()
     try:
