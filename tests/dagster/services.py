@@ -20,7 +20,7 @@ from pipelines.dead_runs import LIVES, process_of
 from pipelines.morning_run import INSTANCE_CONFIG
 from tests.dagster.conftest import ROOT, Daybreak
 
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 300  # the services took 100 s to answer on two cores that others kept busy
 LAUNCH = """
 mutation Launch($parameters: ExecutionParams!) {
   launchPipelineExecution(executionParams: $parameters) {

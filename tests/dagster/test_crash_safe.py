@@ -66,6 +66,7 @@ def is_gone(process: int) -> bool:
     return command_line(process) == ""
 
 
+@pytest.mark.slow
 def test_a_morning_whose_process_is_killed_is_run_again_from_where_it_was(new_shop: Daybreak) -> None:
     """O3: seen dead, resumed, finished work not repeated, no orphan left writing, and the failure names the resume point."""
     chunks = LandedChunks(project_of(new_shop))
