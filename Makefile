@@ -54,6 +54,11 @@ test: $(VENV)/.dev ## Run the tests (some seven minutes on two cores)
 test-all: $(VENV)/.dev ## Run the tests and the long proofs
 	@$(BIN)/python -m pytest -n 2 --dist loadfile
 
+N ?= 200
+.PHONY: torture
+torture: $(VENV)/.dev ## Kill syncs and mornings N times (200) at random, and prove that nothing is lost
+	@$(BIN)/python -m tests.crash.torture --n $(N) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .

@@ -7,6 +7,7 @@ Dagster's default launcher cannot tell whether a run's process still lives once 
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,7 +58,7 @@ class CrashSafeRunLauncher(RunLauncher["dg.DagsterInstance"], ConfigurableClass)
             raise _failed(f"The run {run.run_id} does not say where its code is.")
         self._reap()
         bury(self._lives)
-        command = ExecuteRunArgs(run.job_code_origin, run.run_id, self._instance.get_ref()).get_command_args()
+        command = make_command(ExecuteRunArgs(run.job_code_origin, run.run_id, self._instance.get_ref()))
         with hold_life(self._lives, run.run_id) as life:
             # Tagged before it is started: whoever finds the tag and no life knows that the process is gone.
             self._instance.add_run_tags(run.run_id, {LIFE_TAG: run.run_id})
@@ -98,6 +99,14 @@ class CrashSafeRunLauncher(RunLauncher["dg.DagsterInstance"], ConfigurableClass)
 
     def _reap(self) -> None:
         self._workers = {run_id: worker for run_id, worker in self._workers.items() if worker.poll() is None}
+
+
+def make_command(work: ExecuteRunArgs) -> list[str]:
+    """Return how a run's process is started: by this very Python, as `dagster` is on the PATH of an activated environment only."""
+    program, *arguments = work.get_command_args()
+    if program != "dagster":
+        raise _failed(f"Dagster starts its runs by `{program}` now, which this launcher does not know.")
+    return [sys.executable, "-m", program, *arguments]
 
 
 def _failed(why: str) -> DagsterLaunchFailedError:

@@ -68,10 +68,11 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         return _hold(engine, spec, schema, result)
     _note_schema(engine, spec, schema)
     if days is None:
-        # A load that was gone on with is as of its own plan, not of now, whether or not anything in it was new.
+        # A load that was gone on with is as of its own plan, not of now, whether or not anything in it was new. What changed since
+        # then, also in chunks that were landed before, is looked at at once: one sync after a crash is enough.
         as_of = min(observation.observed_at, result.as_of or observation.observed_at)
         engine.mirror.record_checked(spec.id, as_of)
-        if spec.mode == "incremental" and as_of < observation.observed_at:
+        if as_of < observation.observed_at:
             return summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
     return result
 

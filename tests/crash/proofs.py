@@ -15,30 +15,39 @@ from tests.conftest import Project
 
 POLL_SECONDS = 0.005
 COPY = "warehouse.read.duckdb"
+SAME_ROWS = "source and warehouse have the same rows"
+BALANCED = "every load balances"
+ONCE = "no load stands in the ledger twice"
+AGREED = "ledger, watermark, mirror and table tell the same"
+WHOLE_COPY = "a reader of the copy sees whole states only"
+NO_CHUNK_AGAIN = "no landed chunk is read again without a reason"
+ENDS_WELL = "an undisturbed run ends well"
+PROOFS = (SAME_ROWS, BALANCED, ONCE, AGREED, WHOLE_COPY, NO_CHUNK_AGAIN, ENDS_WELL)
+Problem = tuple[str, str]  # which proof failed, and what differs
 TOTALS = "select source_name || '.' || table_name, load_id, total_rows from daybreak.ledger"
 
 
-def differences(project: Project) -> list[str]:
+def differences(project: Project) -> list[Problem]:
     """Return what is wrong in a project whose source is at rest and that was just synced; nothing if all is right."""
     found = [*_unbalanced(project)]
     for table in project.tables:
         try:
             project.check(table["name"])
         except AssertionError as error:
-            found.append(f"{table['name']}: source and warehouse differ: {str(error)[:300]}")
+            found.append((SAME_ROWS, f"{table['name']}: {str(error)[:300]}"))
         found += _disagreements(project, table["name"])
     return found
 
 
-def _unbalanced(project: Project) -> list[str]:
+def _unbalanced(project: Project) -> list[Problem]:
     """Return the ledger's rows whose counts do not add up, and loads that stand in it twice."""
     balance = "rows_inserted + rows_updated + rows_unchanged + rows_superseded + rows_quarantined"
     wrong = project.ask(f"select load_id, table_name from daybreak.ledger where rows_read <> {balance}")
     twice = project.ask("select load_id, any_value(table_name) from daybreak.ledger group by load_id having count(*) > 1")
-    return [f"{name}: load {load} does not balance" for load, name in wrong] + [f"{name}: load {load} stands twice" for load, name in twice]
+    return [(BALANCED, f"{name}: load {load}") for load, name in wrong] + [(ONCE, f"{name}: load {load}") for load, name in twice]
 
 
-def _disagreements(project: Project, name: str) -> list[str]:
+def _disagreements(project: Project, name: str) -> list[Problem]:
     """Return where ledger, watermark, mirror and table do not tell the same."""
     from pipelines.state.mirror import Mirror
 
@@ -58,7 +67,7 @@ def _disagreements(project: Project, name: str) -> list[str]:
         "schema versions": {version, status.schema_version},
         "rows in quarantine": {aside, is_open, status.quarantined_open},
     }
-    return [f"{name}: {what} differ between ledger, table and mirror: {values}" for what, values in told.items() if len(values) > 1]
+    return [(AGREED, f"{name}: {what}: {sorted(map(str, values))}") for what, values in told.items() if len(values) > 1]
 
 
 class ReadCopyPoller:
@@ -66,7 +75,7 @@ class ReadCopyPoller:
 
     def __init__(self, home: Path, mart: str | None = None) -> None:
         self.looks, self.copies = 0, 0
-        self.problems: list[str] = []
+        self.problems: list[Problem] = []
         self._file, self._mart = home / COPY, mart
         self._seen: tuple[int, int, int] | None = None
         self._newest: Any = None
@@ -86,14 +95,17 @@ class ReadCopyPoller:
             try:
                 self._look()
             except Exception as error:
-                self.problems.append(f"the read copy could not be read: {type(error).__name__}: {error}")
+                self._complain(f"it could not be read: {type(error).__name__}: {error}")
+
+    def _complain(self, what: str) -> None:
+        self.problems.append((WHOLE_COPY, what))
 
     def _look(self) -> None:
         try:
             stat = self._file.stat()
         except FileNotFoundError:
             if self._seen:
-                self.problems.append("the read copy was gone for a moment")
+                self._complain("it was gone for a moment")
             return
         self.looks += 1
         found = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
@@ -105,13 +117,13 @@ class ReadCopyPoller:
             self.problems += torn(connection, self._mart)
             ((newest,),) = connection.execute("select max(committed_at) from daybreak.ledger").fetchall()
         if self._newest is not None and newest < self._newest:
-            self.problems.append("the read copy went back to an older state")
+            self._complain("it went back to an older state")
         self._newest = newest
         if self._file.with_name(f"{COPY}.wal").exists():
-            self.problems.append("the read copy has a write-ahead log")
+            self._complain("it has a write-ahead log")
 
 
-def torn(connection: duckdb.DuckDBPyConnection, mart: str | None = None) -> list[str]:
+def torn(connection: duckdb.DuckDBPyConnection, mart: str | None = None) -> list[Problem]:
     """Return what a reader would see of a half-done load: rows of a table that are not those its own ledger tells."""
     found, newest = [], dict[str, tuple[str, int]]()
     known = connection.execute(f"{TOTALS} order by committed_at, load_id").fetchall()
@@ -129,7 +141,7 @@ def torn(connection: duckdb.DuckDBPyConnection, mart: str | None = None) -> list
     if mart and connection.execute("select 1 from duckdb_tables() where schema_name = 'marts'").fetchall():
         states = {(load, total) for _, load, total in known}
         found += [f"a reader saw {state} in {mart}" for state in connection.execute(f"from {mart}").fetchall() if state not in states]
-    return found
+    return [(WHOLE_COPY, what) for what in found]
 
 
 @dataclass
@@ -153,7 +165,7 @@ class LandedChunks:
         self._before = {folder: chunks for folder in self._unfinished() if (chunks := _chunks(folder))}
         self._migrated = Counter(migrated)
 
-    def compare(self, migrated: Counter[str]) -> list[str]:
+    def compare(self, migrated: Counter[str]) -> list[Problem]:
         """Compare with what the process after it made of them; returns what was read again without need."""
         problems = []
         for folder, chunks in self._before.items():
@@ -167,7 +179,7 @@ class LandedChunks:
             else:
                 self.again += len(lost)
                 self.most_again = max(self.most_again, len(lost))
-                problems.append(f"{table}: {len(lost)} landed chunks of the unfinished load {folder.name} were read again")
+                problems.append((NO_CHUNK_AGAIN, f"{table}: {len(lost)} chunks of the unfinished load {folder.name}"))
         return problems
 
     def _reason(self, folder: Path, is_migrated: bool) -> str | None:
@@ -177,8 +189,10 @@ class LandedChunks:
             return "a table without a key is one transaction"
         if (outcome := self._outcome(folder.parent.name)) == "unchanged":
             return "nothing in it was new"
-        if _plans.get(folder, {}).get("window", {}).get("is_null") and outcome == "committed":
-            return "nothing in it was new"
+        if _plans.get(folder, {}).get("window", {}).get("is_null"):
+            return "rows in no day seldom change"
+        if outcome is None and not folder.exists():
+            return "the next process died too, and nothing in it may have been new"
         return None
 
     def _outcome(self, table: str) -> str | None:

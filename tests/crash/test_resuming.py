@@ -18,7 +18,10 @@ DAYS = {"mode": "partitioned", "key": ["id"], "partition": {"column": "at", "sta
 
 
 def landed(answer: dict[str, list[list[object]]]) -> int:
-    return sum(1 for name, moment, _ in answer["passed"] if (name, moment) == ("land.manifest", "after"))
+    """How many chunks a sync landed before it looked, after a load that it went on with, for what changed since that was planned."""
+    passed = answer["passed"]
+    first = passed[: passed.index(["plan", "before", 2])] if ["plan", "before", 2] in passed else passed
+    return sum(1 for name, moment, _ in first if (name, moment) == ("land.manifest", "after"))
 
 
 def commits(answer: dict[str, list[list[object]]]) -> int:
@@ -67,11 +70,10 @@ def test_an_unfinished_load_in_which_nothing_is_new_is_not_taken_for_the_state_o
     ((changed_at,),) = project.fetch("select clock_timestamp()::text")
     project.run("update t set name = 'new'")
     assert run(project, None)["code"] == 0
+    project.check("t")
     as_of = Mirror(project.settings.state_url).status("shop.t").data_as_of
     assert as_of
-    assert as_of < datetime.fromisoformat(str(changed_at))
-    assert run(project, None)["code"] == 0
-    project.check("t")
+    assert as_of > datetime.fromisoformat(str(changed_at))
 
 
 def test_an_unfinished_load_in_which_nothing_is_new_does_not_hide_what_came_after_it(project: Project, run: Run) -> None:

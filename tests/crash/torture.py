@@ -4,7 +4,6 @@ Not here: the source and who changes it (``shaken_source``), and what is proven 
 """
 
 import argparse
-import json
 import os
 import random
 import shutil
@@ -14,17 +13,37 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 
 from tests.conftest import Project
-from tests.crash.proofs import LandedChunks, ReadCopyPoller, attempts_since, differences, torn, wait_for_attempt
+from tests.crash.proofs import (
+    AGREED,
+    BALANCED,
+    ENDS_WELL,
+    NO_CHUNK_AGAIN,
+    ONCE,
+    PROOFS,
+    SAME_ROWS,
+    WHOLE_COPY,
+    LandedChunks,
+    Problem,
+    ReadCopyPoller,
+    attempts_since,
+    differences,
+    torn,
+    wait_for_attempt,
+)
 from tests.crash.shaken_source import TABLES, Writer
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
@@ -49,6 +68,7 @@ sources:
     tables: [{name: orders, meta: {dagster: {asset_key: [raw_shop, orders]}}}]
 """,
     "models/marts/orders_state.sql": """
+{{ config(contract={'enforced': false}) }}
 select max(_load_id) as load_id, (select count(*) from {{ source('raw_shop', 'orders') }}) as total
 from {{ source('raw_shop', 'orders') }}
 """,
@@ -62,10 +82,9 @@ class Findings:
 
     kills: Counter[str] = field(default_factory=Counter)  # by command
     phases: Counter[str] = field(default_factory=Counter)
-    normal_runs: int = 0
-    proofs: int = 0
-    problems: list[str] = field(default_factory=list)
-    numbers: dict[str, int | str] = field(default_factory=dict)
+    proven: Counter[str] = field(default_factory=Counter)  # by proof: how many things were compared
+    problems: list[Problem] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -80,10 +99,10 @@ class Victim:
 class Torture:
     """A project whose processes are killed. ``kill_one`` and ``prove`` are all that is done to it."""
 
-    def __init__(self, project: Project, writer: Writer, seed: int) -> None:
+    def __init__(self, project: Project, writer: Writer, plan: "Plan") -> None:
         self.project, self.writer, self.found = project, writer, Findings()
         self.chunks = LandedChunks(project)
-        self._random = random.Random(seed + 1)
+        self._random, self._weights = random.Random(plan.seed + 1), plan.weights
         self._seconds = {"daybreak sync": 3.0, "daybreak run": 20.0, "the read copy": 1.0}
         self._environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("DAYBREAK_", "DAGSTER_", "SHOP_"))},
@@ -93,7 +112,7 @@ class Torture:
 
     def kill_one(self) -> None:
         """Start a process of a random kind and kill it at a random moment, most often once it works."""
-        name = self._random.choices(list(WEIGHTS), list(WEIGHTS.values()))[0]
+        name = self._random.choices(list(self._weights), list(self._weights.values()))[0]
         victim = self._start(name)
         if name != "the read copy" and self._random.random() < 0.9:
             wait_for_attempt(self.project.home, victim.began_at, time.monotonic() + PATIENCE_SECONDS)
@@ -135,23 +154,29 @@ class Torture:
         self.found.phases[phase] += 1
 
     def prove(self) -> None:
-        """Let the source come to rest, run normally, and compare everything."""
+        """Let the source come to rest, run normally, make the read copy, and compare everything."""
         self.writer.pause()
-        name = "daybreak run" if self._random.random() < 0.15 else "daybreak sync"
-        began, victim = time.monotonic(), self._start(name)
-        worked = wait_for_attempt(self.project.home, victim.began_at, began + PATIENCE_SECONDS)
+        name = "daybreak run" if "daybreak run" in self._weights and self._random.random() < 0.15 else "daybreak sync"
+        victim = self._start(name)
+        has_worked = wait_for_attempt(self.project.home, victim.began_at, time.monotonic() + PATIENCE_SECONDS)
         since = time.monotonic()
-        code = victim.process.wait(PATIENCE_SECONDS)
+        self._end_well(victim, has_worked=has_worked)
         self._seconds[name] = 0.5 * self._seconds[name] + 0.5 * (time.monotonic() - since)
-        self.found.normal_runs += 1
-        if code != 0 or not worked:
-            log = (self.project.home / "torture.log").read_text(errors="replace")[-2000:]
-            self.found.problems.append(f"a normal {name} ended with {code}: {log}")
+        self._end_well(self._start("the read copy"), has_worked=True)
         self.found.problems += self.chunks.compare(self.writer.migrated)
         self.found.problems += differences(self.project)
-        self.found.proofs += 1
+        tables, ((loads,),) = len(self.project.tables), self.project.ask("select count(*) from daybreak.ledger")
+        self.found.proven.update({SAME_ROWS: tables, AGREED: tables})
+        self.found.proven[BALANCED] = self.found.proven[ONCE] = int(loads)
         self.chunks.note_death(self.writer.migrated)
         self.writer.resume()
+
+    def _end_well(self, victim: Victim, *, has_worked: bool) -> None:
+        code = victim.process.wait(PATIENCE_SECONDS)
+        self.found.proven[ENDS_WELL] += 1
+        if code != 0 or not has_worked:
+            log = (self.project.home / "torture.log").read_text(errors="replace")[-2000:]
+            self.found.problems.append((ENDS_WELL, f"{victim.name} ended with {code}: {log}"))
 
 
 def make_project(url: str, home: Path) -> Project:
@@ -176,25 +201,37 @@ def open_source_server(folder: Path) -> Iterator[str]:
         yield url
 
 
-def torture(url: str, home: Path, kills: int, seed: int, advance: Callable[[str], None] = lambda _: None) -> Findings:
-    """Kill ``kills`` processes, proving now and then, and return what was found; empty ``problems`` mean that all held."""
+@dataclass(frozen=True)
+class Plan:
+    """How much of what is killed. ``seconds`` is when to stop before that; what was killed by then is proven all the same."""
+
+    kills: int
+    seed: int
+    seconds: float = float("inf")
+    weights: Mapping[str, int] = field(default_factory=lambda: WEIGHTS)
+
+
+def torture(url: str, home: Path, plan: Plan, advance: Callable[[Findings], None] = lambda _: None) -> Findings:
+    """Kill processes, proving now and then and at the end, and return what was found; empty ``problems`` mean that all held."""
     import duckdb
 
-    project, writer = make_project(url, home), Writer(url, seed)
-    work = Torture(project, writer, seed)
-    found = work.found
+    project, writer = make_project(url, home), Writer(url, plan.seed)
+    work = Torture(project, writer, plan)
+    found, ends_at = work.found, time.monotonic() + plan.seconds
     writer.start()
     try:
         with ReadCopyPoller(project.home, MART) as poller:
-            since_proof = 0
-            while found.kills.total() < kills and not found.problems:
-                before = found.kills.total()
-                work.kill_one()
-                since_proof += found.kills.total() - before
-                advance(f"{found.kills.total()} kills, {found.proofs} proofs")
-                if since_proof >= KILLS_BETWEEN_PROOFS or found.kills.total() == kills:
+            proven_at = 0
+            while not found.problems:
+                is_over = found.kills.total() >= plan.kills or time.monotonic() > ends_at
+                if is_over or found.kills.total() - proven_at >= KILLS_BETWEEN_PROOFS:
                     work.prove()
-                    since_proof = 0
+                    proven_at = found.kills.total()
+                else:
+                    work.kill_one()
+                advance(found)
+                if is_over:
+                    break
         found.problems += poller.problems
         if poller.copies:
             with duckdb.connect(str(project.home / "warehouse.read.duckdb"), read_only=True) as connection:
@@ -206,20 +243,21 @@ def torture(url: str, home: Path, kills: int, seed: int, advance: Callable[[str]
 
 
 def _count(work: Torture, poller: ReadCopyPoller) -> None:
-    balance = work.project.ask("select count(*), sum(rows_read), sum(chunks) from daybreak.ledger")[0]
+    ((loads, rows, chunks),) = work.project.ask("select count(*), sum(rows_read), sum(chunks) from daybreak.ledger")
     tries = Counter(outcome or "died" for _, _, outcome in attempts_since(work.project.home, ""))
+    work.found.proven[WHOLE_COPY] = poller.copies
+    work.found.proven[NO_CHUNK_AGAIN] = work.chunks.resumed + work.chunks.again
+    reasons = work.chunks.restarted
     work.found.numbers = {
         "attempts at a table": tries.total(),
         "… that died": tries["died"],
         "changes of the source": work.writer.done.total(),
-        "migrations": work.writer.migrated.total(),
-        "committed loads": int(balance[0]),
-        "chunks in them": int(balance[2]),
-        "rows read in them": int(balance[1]),
-        "landed chunks kept over a death": work.chunks.resumed,
-        "landed chunks read again (most of one load)": work.chunks.most_again,
-        "loads read anew with a reason": ", ".join(f"{why} {n}" for why, n in work.chunks.restarted.items()) or "none",
-        "looks at the read copy, copies seen": f"{poller.looks}, {poller.copies}",
+        "… migrations": work.writer.migrated.total(),
+        "committed loads": int(loads or 0),
+        "… chunks in them": int(chunks or 0),
+        "… rows read in them": int(rows or 0),
+        **{f"loads begun anew, because {why}": n for why, n in reasons.items()},
+        "looks at the read copy": poller.looks,
     }
 
 
@@ -231,41 +269,48 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=200, help="how many processes are killed")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6), help="of what the writer does and when we kill")
+    parser.add_argument("--minutes", type=float, default=float("inf"), help="stop after these, with what was killed by then")
     given = parser.parse_args()
+    plan = Plan(given.n, given.seed, given.minutes * 60)
     folder = Path(tempfile.mkdtemp(prefix="daybreak-torture-"))
     console, began = Console(), time.monotonic()
     with open_source_server(folder) as url, Progress(console=console) as progress:
-        bar = progress.add_task("killing", total=given.n)
+        bar = progress.add_task("killing", total=plan.kills)
 
-        def advance(told: str) -> None:
-            progress.update(bar, completed=int(told.partition(" ")[0]), description=told)
+        def advance(found: Findings) -> None:
+            told = f"{found.kills.total()} kills, {found.proven[SAME_ROWS]} tables compared"
+            progress.update(bar, completed=found.kills.total(), description=told)
 
-        found = torture(url, folder, given.n, given.seed, advance)
-    show(console, found, given.seed, time.monotonic() - began)
+        found = torture(url, folder, plan, advance)
+    show(console, found, f"Torture, seed {plan.seed}, {time.monotonic() - began:,.0f} seconds")
     if found.problems:
-        console.print(f"What was written is kept in {folder}", highlight=False)
+        console.print(f"What was written is kept in {folder}. The same again, as far as time allows: --seed {plan.seed}", highlight=False)
         return 1
     shutil.rmtree(folder, ignore_errors=True)
     return 0
 
 
-def show(console: object, found: Findings, seed: int, seconds: float) -> None:
-    from rich.console import Console
+def show(console: "Console", found: Findings, title: str) -> None:
+    """Print what was done, each proof with how much was compared and how much differed, and every difference."""
     from rich.table import Table
 
-    assert isinstance(console, Console)
-    table = Table("proof", "number", title=f"Torture, seed {seed}, {seconds:,.0f} seconds")
-    kills = {
+    done = {
         "kills": found.kills.total(),
-        **{f"… of {name}": n for name, n in found.kills.items()},
+        **{f"… of {name}": n for name, n in found.kills.most_common()},
         **{f"… in phase {name}": n for name, n in found.phases.most_common()},
+        **found.numbers,
     }
-    rows = {**kills, "normal runs, each with all proofs": found.normal_runs, **found.numbers, "differences": len(found.problems)}
-    for name, number in rows.items():
-        table.add_row(name, f"{number:,}" if isinstance(number, int) else number)
+    table = Table("what was done", "number", title=title)
+    for name, number in done.items():
+        table.add_row(name, f"{number:,}")
     console.print(table)
-    for problem in found.problems:
-        console.print(json.dumps(problem) if "\n" in problem else problem, style="red", highlight=False)
+    failed = Counter(proof for proof, _ in found.problems)
+    proofs = Table("proof", "compared", "differences")
+    for proof in PROOFS:
+        proofs.add_row(proof, f"{found.proven[proof]:,}", f"{failed[proof]:,}", style="red" if failed[proof] else None)
+    console.print(proofs)
+    for proof, told in found.problems:
+        console.print(f"{proof}: no. {told}", style="red", highlight=False, markup=False)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from pipelines.dead_runs import LIVES, process_of
 from pipelines.morning_run import INSTANCE_CONFIG
 from tests.dagster.conftest import ROOT, Daybreak
 
-PATIENCE_SECONDS = 150
+PATIENCE_SECONDS = 300  # the services took 100 s to answer on two cores that others kept busy
 LAUNCH = """
 mutation Launch($parameters: ExecutionParams!) {
   launchPipelineExecution(executionParams: $parameters) {
@@ -155,6 +155,7 @@ def ended(daybreak: Daybreak, run_id: str) -> list[dg.DagsterRunStatus] | None:
     """How a run and those that went on with it ended, oldest first; None as long as one of them has not, or a retry is due."""
     runs = [run for run in daybreak.instance.get_runs() if run_id in (run.run_id, run.root_run_id)]
     newest, *_ = runs = sorted(runs, key=lambda run: int(run.tags.get("dagster/retry_number", "0")), reverse=True)
-    if not all(run.is_finished for run in runs) or (newest.is_failure and newest.tags.get("dagster/will_retry") == "true"):
+    # Dagster decides on a retry a moment after it noted the failure; until then the tag is not there.
+    if not all(run.is_finished for run in runs) or (newest.is_failure and newest.tags.get("dagster/will_retry") != "false"):
         return None
     return [run.status for run in reversed(runs)]

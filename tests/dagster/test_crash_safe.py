@@ -1,5 +1,7 @@
 """kill -9 of whatever works on a morning, at the worst moment: every run ends, the work goes on, and nothing is left writing."""
 
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,9 @@ import yaml
 from pipelines.state.attempts import open_attempts
 from pipelines.state.mirror import Mirror
 from tests.conftest import Project
-from tests.crash.proofs import differences
+from tests.crash.proofs import LandedChunks, differences
 from tests.dagster.conftest import ROOT, Daybreak, open_daybreak
-from tests.dagster.services import Services, await_that, ended, open_services
+from tests.dagster.services import Services, await_that, command_line, descendants, ended, open_services
 
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 
@@ -37,17 +39,20 @@ def reading(daybreak: Daybreak) -> list[Any]:
     return [attempt for attempt in open_attempts(mirror_of(daybreak)) if attempt.phase == "read" and attempt.rows_read >= 100]
 
 
-def proofs_of(daybreak: Daybreak) -> list[str]:
-    """What differs between source and warehouse, ledger, mirror and table: all tables, row by row."""
+def project_of(daybreak: Daybreak) -> Project:
+    """The same project, as the proofs know it: all tables, compared row by row."""
     tables = yaml.safe_load((ROOT / "pipelines/catalog/shop.yaml").read_text())["tables"]
-    project = Project(daybreak.url, daybreak.home, {"DAYBREAK_TODAY": str(daybreak.today)}, tables)
-    return differences(project)
+    return Project(daybreak.url, daybreak.home, {"DAYBREAK_TODAY": str(daybreak.today)}, tables)
 
 
-def victims(services: Services, run_id: str, who: str) -> list[int]:
+def told_of(daybreak: Daybreak, run_id: str) -> str:
+    """Why a run failed, as the UI and an alert tell it."""
+    records = daybreak.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
+    return records[-1].event_log_entry.user_message
+
+
+def victims(services: Services, who: str) -> list[int]:
     match who:
-        case "the run's process":
-            return [services.worker(run_id) or 0]
         case "the daemon":
             return services.named("dagster._daemon")
         case "the code server":
@@ -57,8 +62,45 @@ def victims(services: Services, run_id: str, who: str) -> list[int]:
     raise AssertionError(who)
 
 
+def is_gone(process: int) -> bool:
+    return command_line(process) == ""
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("who", ["the run's process", "the daemon", "the code server", "the command", "everything"])
+def test_a_morning_whose_process_is_killed_is_run_again_from_where_it_was(new_shop: Daybreak) -> None:
+    """O3: seen dead, resumed, finished work not repeated, no orphan left writing, and the failure names the resume point."""
+    chunks = LandedChunks(project_of(new_shop))
+    with open_services(new_shop) as services:
+        run_id = services.launch()
+        attempt, *_ = await_that(lambda: reading(new_shop), "a table half-way")
+        worker = services.worker(run_id) or 0
+        of_it = [worker, *descendants(worker)]
+        services.kill(worker)
+        await_that(lambda: all(map(is_gone, of_it)), "the end of what the run had started", 20)
+        chunks.note_death(Counter())
+        assert await_that(lambda: ended(new_shop, run_id), "the end of the run") == [FAILURE, SUCCESS]
+    told = told_of(new_shop, run_id)
+    assert "was killed" in told
+    assert f"The next run goes on with {attempt.table_id}" in told
+    assert chunks.compare(Counter()) == []
+    assert chunks.resumed > 0
+    assert not open_attempts(mirror_of(new_shop))
+    assert differences(project_of(new_shop)) == []
+
+
+@pytest.mark.slow
+def test_a_morning_that_is_red_for_its_data_is_not_run_again(new_shop: Daybreak) -> None:
+    new_shop.write("update products set unit_price = -1 - unit_price where product_id = 1")
+    with open_services(new_shop) as services:
+        run_id = services.launch()
+        assert await_that(lambda: ended(new_shop, run_id), "the end of the run") == [FAILURE]
+        time.sleep(5)  # the daemon looks for runs to retry every second
+        assert ended(new_shop, run_id) == [FAILURE]
+    assert "was killed" not in told_of(new_shop, run_id)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("who", ["the daemon", "the code server", "the command", "everything"])
 def test_a_morning_whose_processes_are_killed_ends_resumed_with_nothing_lost(new_shop: Daybreak, who: str) -> None:
     with open_services(new_shop) as services:
         run_id = services.launch()
@@ -66,13 +108,9 @@ def test_a_morning_whose_processes_are_killed_ends_resumed_with_nothing_lost(new
         if who == "everything":
             services.kill_all()
         else:
-            services.kill(*victims(services, run_id, who))
-        if who == "the run's process":
-            statuses = await_that(lambda: ended(new_shop, run_id), "the end of the run")
-    if who != "the run's process":
-        with open_services(new_shop):
-            statuses = await_that(lambda: ended(new_shop, run_id), "the end of the run")
-    print(who, statuses)
-    assert statuses[-1] is SUCCESS
+            services.kill(*victims(services, who))
+    with open_services(new_shop):
+        statuses = await_that(lambda: ended(new_shop, run_id), "the end of the run")
+    assert statuses[-1] is SUCCESS, statuses
     assert not open_attempts(mirror_of(new_shop))
-    assert proofs_of(new_shop) == []
+    assert differences(project_of(new_shop)) == []

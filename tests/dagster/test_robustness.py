@@ -9,8 +9,11 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from dagster._grpc.types import ExecuteRunArgs
 
 from pipelines.dead_runs import LIFE_TAG, end_dead_runs, is_alive, living
+from pipelines.morning_run import morning_job
+from pipelines.run_launcher import make_command
 from tests.dagster.conftest import ROOT, Daybreak
 
 HOLD = "import duckdb, sys, time\nwith duckdb.connect(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(float(sys.argv[2]))"
@@ -42,6 +45,15 @@ def test_a_name_lives_as_long_as_its_process(tmp_path: Path) -> None:
         assert is_alive(tmp_path, name)
         process.kill()
     assert not is_alive(tmp_path, name)
+
+
+def test_a_run_is_started_by_this_python_wherever_dagster_is_on_the_path() -> None:
+    """`make ui` does not activate .venv, so `dagster` was not found there, and no run that the UI started ever began."""
+    work = ExecuteRunArgs(dg.reconstructable(morning_job).get_python_origin(), "a run", None)
+    command = make_command(work)
+    assert command[:4] == [sys.executable, "-m", "dagster", "api"]
+    shown = subprocess.run([*command[:5], "--help"], env={"PATH": ""}, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert "execute_run" in shown.stdout, shown.stderr
 
 
 def test_dead_runs_are_ended_and_living_ones_are_not(tmp_path: Path) -> None:
