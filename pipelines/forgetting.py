@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pipelines.dead_runs import LIVES, end_dead_runs
 from pipelines.delivery.publish import drop_versions
 from pipelines.delivery.read_copy import READ_COPY
-from pipelines.errors import DaybreakError
+from pipelines.errors import DaybreakError, LoadConflict
 from pipelines.morning_run import RunOutcome, prepare_instance, run_morning
 from pipelines.quarantine import find_table
 from pipelines.retention import FOLDERS
@@ -57,6 +58,7 @@ def forget(settings: Settings, request: ForgetRequest) -> Outcome:
     ``LoadConflict`` if another run works on the table; then nothing was changed.
     """
     source, spec = find_table(settings, request.source, request.table)
+    _refuse_during_run(settings, spec)
     with open_engine(settings, SyncRequest(source, (spec,))) as engine:
         found = forget_row(engine, spec, request.key, request.asked_by)
     told = texts.forget_row(open_mirror(settings.state_url), spec, found.key)
@@ -67,6 +69,24 @@ def forget(settings: Settings, request: ForgetRequest) -> Outcome:
         return Outcome(found, dropped, busy)
     left = _what_is_left(settings, spec, run_morning(settings)) if request.is_run_wanted else _erase_now(settings)
     return Outcome(found, dropped, (*left, *busy))
+
+
+def _refuse_during_run(settings: Settings, spec: TableSpec) -> None:
+    """Raise ``LoadConflict`` while a run of Dagster's goes on: it may have built a model with the row in it, and would call it clean."""
+    lives = prepare_instance(settings) / LIVES
+    import dagster as dg
+
+    status = dg.DagsterRunStatus
+    with dg.DagsterInstance.get() as instance:
+        end_dead_runs(instance, lives)
+        going = instance.get_runs(dg.RunsFilter(statuses=[status.STARTING, status.STARTED, status.CANCELING]), limit=1)
+    if going:
+        raise LoadConflict(
+            f"the run {going[0].run_id} goes on just now, and may have built a model with the row in it.",
+            safe="Nothing was changed.",
+            remedy="Forget the row when that run is over.",
+            table=spec.id,
+        )
 
 
 def _drop_logs(settings: Settings) -> None:

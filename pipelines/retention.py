@@ -44,7 +44,7 @@ def enforce_retention(settings: Settings, mirror: Mirror, instance: "dg.DagsterI
     try:
         forgotten_at = _clean_warehouse(settings, mirror, is_morning=instance is not None)
     except DaybreakError as error:
-        return [f"Deleted values may still be readable in unused blocks of the warehouse file: {error} The next run tries again."]
+        return [f"Retention was not enforced in the warehouse: {error} The next run tries again."]
     for folder in FOLDERS:
         # Reports are small and told apart by their run: as many as there are days of history.
         keep = settings.keep_versions if folder == "dashboards" else max(settings.keep_versions, settings.keep_history_days)

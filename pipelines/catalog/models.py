@@ -93,7 +93,8 @@ class TableEntry(_Strict):
     expectations: tuple[ExpectationEntry, ...] = Field(default=(), description="the table's gates, judged before a load becomes visible")
     max_quarantined: Limit = Field(
         default=0.05,
-        description="how much of a load may step aside before the load is held: rows (a whole number), or a share (`0.05`, with a point)",
+        description="how much of a load may step aside before the load is held: rows (a whole number), or a share (`0.05`, with a point), "
+        "of which ten rows are always tolerated (without a key: half of the load, if that is less)",
     )
 
 

@@ -67,6 +67,12 @@ def _obstacle(spec: TableSpec, table: TableFacts, user: str) -> Check | None:
 
 def _privileges(spec: TableSpec, table: TableFacts, user: str) -> Iterator[Check]:
     landed = [column for column in table.columns if spec.masks.get(column.name) != "drop"]
+    if not landed:
+        yield (
+            "problem",
+            "it has no column that could land",
+            f"Take the entry `{spec.name}` out of the catalog, or give a column no `mask: drop`.",
+        )
     hidden = [column.name for column in landed if not column.is_readable]
     if hidden and len(hidden) == len(landed):
         yield "problem", "no SELECT on it", f"GRANT SELECT ON {relation(spec)} TO {user};"

@@ -67,7 +67,8 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Se
     if not judged:
         return TablePlan(spec.id, "nothing to do")
     moves: tuple[SchemaChange, ...] = tuple(change.change for change in judged if change.change)
-    rows = status.total_rows or 0 if is_reread(spec, status.watermark, moves) else 0
+    mask_key_id = status.watermark.mask_key_id if status.watermark else ""  # its key is another matter than the schema
+    rows = status.total_rows or 0 if is_reread(spec, status.watermark, moves, mask_key_id) else 0
     state: State = max((change.judgement for change in judged), key=ORDER.index)
     return TablePlan(spec.id, state, judged, apply_changes(spec, moves), rows, touched)
 

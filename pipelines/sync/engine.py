@@ -15,6 +15,7 @@ from pipelines.state.mirror import Attempt
 from pipelines.sync import codec, horizon, plan
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GateRequest, gate_load
+from pipelines.sync.land import identify_key
 from pipelines.sync.load import ReadyLoad, changed_days, commit_load, digest_load
 from pipelines.sync.model import LoadPlan, Observation, TableResult, Window
 from pipelines.sync.plan import DayRange
@@ -118,7 +119,7 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
     changes: Sequence[SchemaChange],
 ) -> Iterator[Window]:
     watermark = engine.mirror.status(spec.id).watermark
-    is_reread = plan.is_reread(spec, watermark, changes)
+    is_reread = plan.is_reread(spec, watermark, changes, identify_key(spec, engine.mask_key))
     if spec.mode == "snapshot":
         yield Window()
     elif spec.mode == "incremental":
@@ -162,6 +163,7 @@ def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation:
         schema_version=status.schema_version + (0 if known == schema else 1),
         planned_at=engine.clock(),
         is_stream=not schema.has_unique_key,
+        mask_key_id=identify_key(spec, engine.mask_key),
     )
 
 

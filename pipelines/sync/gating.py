@@ -78,10 +78,14 @@ def gate_load(request: GateRequest) -> GatedLoad:
 
 
 def most_aside(spec: TableSpec, rows: int) -> int:
-    """Return how many of a load's rows may step aside: the table's count, or its share of the rows but never less than a few."""
+    """Return how many of a load's rows may step aside: the table's count, or its share of the rows but never less than a few.
+
+    Without a key no older version of a row stays in the table, so there the few are half of the load at most: it is never emptied.
+    """
     if isinstance(spec.max_quarantined, int) or spec.max_quarantined == 0:
         return int(spec.max_quarantined)
-    return max(ALWAYS_TOLERATED, int(spec.max_quarantined * rows))
+    few = ALWAYS_TOLERATED if spec.key else min(ALWAYS_TOLERATED, rows // 2)
+    return max(few, int(spec.max_quarantined * rows))
 
 
 def _tell(verdict: Verdict) -> str:

@@ -128,7 +128,10 @@ def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed
         # The table is as far as it was, only these rows are newer; so what the last read returned is not what stands in it.
         return replace(engine.mirror.status(spec.id).watermark or Watermark(), load_id=planned.load_id, digest=None)
     watermark = Watermark(
-        load_id=planned.load_id, spec_fingerprint=planned.spec_fingerprint, content_fingerprint=codec.content_fingerprint(spec)
+        load_id=planned.load_id,
+        spec_fingerprint=planned.spec_fingerprint,
+        content_fingerprint=codec.content_fingerprint(spec),
+        mask_key_id=planned.mask_key_id,
     )
     if spec.mode == "partitioned":
         return watermark

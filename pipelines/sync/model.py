@@ -88,6 +88,7 @@ class Watermark:
     observations: tuple[Observation, ...] = ()
     spec_fingerprint: str = ""
     content_fingerprint: str = ""  # of the part of the spec that decides which rows and values stand in the table
+    mask_key_id: str = ""  # of the key that its `hmac` columns were hashed with
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ class LoadPlan:
     schema_version: int
     planned_at: datetime
     is_stream: bool  # one transaction, not resumable
+    mask_key_id: str = ""  # see ``land.identify_key``
 
 
 @dataclass(frozen=True)

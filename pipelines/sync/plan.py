@@ -29,14 +29,14 @@ def cursor_window(spec: TableSpec, watermark: Watermark | None, observation: Obs
     return Window(column=spec.cursor, lower=watermark.next_lower if watermark else None, upper=observation.max_cursor)
 
 
-def is_reread(spec: TableSpec, watermark: Watermark | None, changes: Sequence[SchemaChange]) -> bool:
+def is_reread(spec: TableSpec, watermark: Watermark | None, changes: Sequence[SchemaChange], mask_key_id: str) -> bool:
     """Whether what was loaded before must be read again, because rows that did not move are not what they were.
 
-    That is so when key, cursor or masks changed, and when a column was added (with values) or got another type.
+    That is so when key, cursor, masks or the key of the masks changed, and when a column was added (with values) or got another type.
     """
     if watermark is None:
         return False
-    is_other = watermark.content_fingerprint not in ("", codec.content_fingerprint(spec))
+    is_other = watermark.content_fingerprint not in ("", codec.content_fingerprint(spec)) or watermark.mask_key_id not in ("", mask_key_id)
     return is_other or any(change.kind in ("add", "widen") for change in changes)
 
 

@@ -46,11 +46,11 @@ def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
     old, new = unfinished.window, planned.window
     is_same_start = (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null)
     is_same_window = old == new or (not old.days and not new.days and is_same_start)
-    return is_same_window and (unfinished.spec_fingerprint, unfinished.base_load_id, unfinished.schema.shape) == (
-        planned.spec_fingerprint,
-        planned.base_load_id,
-        planned.schema.shape,
-    )
+    return is_same_window and _stands_on(unfinished) == _stands_on(planned)
+
+
+def _stands_on(plan: LoadPlan) -> tuple[object, ...]:
+    return plan.spec_fingerprint, plan.mask_key_id, plan.base_load_id, plan.schema.shape
 
 
 def read_and_land(engine: Engine, spec: TableSpec, folder: LoadFolder, attempt: Attempt) -> None:

@@ -7,6 +7,7 @@ warehouse goes in the transaction of the load that brings the masked values.
 from pipelines.landing.cleaning import purge_other_entries
 from pipelines.state.texts import drop_verdicts
 from pipelines.sync.context import Engine
+from pipelines.sync.land import identify_key
 from pipelines.sync.plan import is_reread
 from pipelines.sync.spec import TableSpec
 
@@ -14,5 +15,5 @@ from pipelines.sync.spec import TableSpec
 def drop_remnants(engine: Engine, spec: TableSpec) -> None:
     """Delete landed loads of another entry and, where masks may have changed, what the mirror's verdicts and errors quote."""
     purge_other_entries(engine.landing, spec)
-    if is_reread(spec, engine.mirror.status(spec.id).watermark, ()):
+    if is_reread(spec, engine.mirror.status(spec.id).watermark, (), identify_key(spec, engine.mask_key)):
         drop_verdicts(engine.mirror, spec.id)

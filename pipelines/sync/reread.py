@@ -11,13 +11,13 @@ from datetime import timedelta
 from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
 from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
-from pipelines.sync import codec
 from pipelines.sync.context import Engine
 from pipelines.sync.engine import MAX_REPLANS, plan_load, summarise, sync_table
 from pipelines.sync.gating import GateRequest, gate_load
+from pipelines.sync.land import identify_key
 from pipelines.sync.load import ReadyLoad, commit_load
 from pipelines.sync.model import Bound, LoadPlan, Observation, TableResult, WaitingRows, Window
-from pipelines.sync.plan import DayRange
+from pipelines.sync.plan import DayRange, is_reread
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import read_and_land
 from pipelines.sync.schema import check_names, plan_changes
@@ -76,7 +76,7 @@ def plan_keys(engine: Engine, spec: TableSpec, schema: TableSchema, keys: Sequen
     if engine.warehouse.is_free_to_ask:
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
     status = engine.mirror.status(spec.id)
-    is_other = status.watermark is None or status.watermark.content_fingerprint != codec.content_fingerprint(spec)
+    is_other = status.watermark is None or is_reread(spec, status.watermark, (), identify_key(spec, engine.mask_key))
     if is_other or plan_changes(spec, engine.mirror.schema(spec.id), schema):
         raise PrerequisiteError(
             [f"{spec.id}: its schema or its entry changed since the last load, so all of it is read again anyway."],

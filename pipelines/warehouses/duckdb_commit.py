@@ -64,8 +64,8 @@ class Commit:
             "select watermark from daybreak.watermarks where source_name = $source and table_name = $table", **self._names
         )
         before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
-        self._is_reread = is_reread(load.spec, before, load.changes)
-        self._is_remade = is_reread(load.spec, before, ())
+        self._is_reread = is_reread(load.spec, before, load.changes, load.plan.mask_key_id)
+        self._is_remade = is_reread(load.spec, before, (), load.plan.mask_key_id)
         fit_table(self._execute, load, is_remade=self._is_remade)
         known = self._execute(
             "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",

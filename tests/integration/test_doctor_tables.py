@@ -103,3 +103,9 @@ def test_names_with_quotes_and_spaces_are_found(project: Project) -> None:
     project.run('create table "a \'b\\ ""c" ("i d" int primary key)')
     project.declare("a 'b\\ \"c", "snapshot", key=["i d"])
     assert [finding.state for finding in find(project, subject="a 'b\\ \"c")] == ["ok"]
+
+
+def test_a_table_without_a_column_that_could_land_is_a_problem(project: Project) -> None:
+    project.run("create table t ()")
+    project.declare("t", "snapshot")
+    assert "no column that could land" in only(find(project, subject="t"), "problem").found

@@ -108,3 +108,10 @@ def test_a_mistake_in_the_gates_is_told(table: Project) -> None:
 def test_a_table_or_source_that_is_not_in_the_catalog_is_told(table: Project) -> None:
     assert "Tables: t." in daybreak(table, "preview", "shop", "x").stderr
     assert "Sources: shop." in daybreak(table, "preview", "shap", "t").stderr
+
+
+def test_values_that_python_has_no_word_for_are_shown_as_the_source_writes_them(project: Project) -> None:
+    values = "1, '0044-03-15 BC', '12026-01-01', '0044-03-15 12:00 BC', '24:00'"
+    project.run("create table t (id int primary key, d date, e date, s timestamp, t time)", f"insert into t values ({values})")
+    project.declare("t", "snapshot", key=["id"])
+    assert preview(project)["rows"] == [["1", "0044-03-15 BC", "12026-01-01", "0044-03-15 12:00:00 BC", "24:00:00"]]

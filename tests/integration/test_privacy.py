@@ -16,9 +16,12 @@ from pipelines.retention import enforce_retention
 from pipelines.sync.forget import Forgotten, forget_row
 from pipelines.wiring import SyncRequest, open_engine, open_mirror
 from tests.conftest import Project
+from tests.crash.conftest import Run, run
+from tests.crash.crashing import DIED
 from tests.integration.command_line import daybreak
 from tests.sweeping import sweep_folder
 
+__all__ = ["run"]  # a fixture
 POSITIVE = {"expect_column_values_to_be_between": {"column": "fee", "min_value": 0}, "on_failure": "quarantine"}
 MASKS = {"mail": {"mask": "hmac"}, "ip": {"mask": "drop"}}
 
@@ -180,3 +183,22 @@ def test_old_attempts_and_verdicts_go_from_the_mirror(people: Project) -> None:
     enforce_retention(people.settings, mirror)
     assert [mirror.read(count(table))[0][0] for table in (t.attempts, t.verdicts)] == [0, 0]
     assert json.loads(daybreak(people, "status", "--json").text)[0]["rows"] == 59
+
+
+@pytest.mark.parametrize("is_crashed", [False, True])
+def test_another_mask_key_means_that_everything_is_hashed_again(project: Project, run: Run, is_crashed: bool) -> None:
+    """A key that was lost or changed must not leave a column of two kinds of hashes, which would join with nothing."""
+    project.run(
+        "create table t (id int primary key, mail text, at timestamptz default now() - interval '1 h')",
+        "insert into t (id, mail) select i, 'same' from generate_series(1, 40) i",
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at", columns={"mail": {"mask": "hmac"}})
+    project.sync("t")
+    if is_crashed:
+        project.run("update t set at = now() where id < 20")
+        assert run(project, ("land.manifest", "after", 2))["code"] == DIED
+    project.environment["DAYBREAK_MASK_KEY"] = "another key"
+    project.run("update t set at = now() where id = 7")
+    assert project.sync("t").outcome == "committed"
+    assert project.ask("select count(distinct mail), count(*) from raw_shop.t") == [(1, 40)]
+    assert project.sync("t").outcome == "unchanged"

@@ -317,3 +317,15 @@ def test_a_table_that_is_held_every_morning_keeps_the_files_of_its_newest_loads_
     every = [hold(project).plan.load_id for _ in range(4)]
     assert [held.plan.load_id for held in list_held(project.settings.landing_folder)] == every[-2:]
     assert sorted(path.name for path in (project.home / "landing" / "shop" / "t").iterdir()) == every[-2:]
+
+
+def test_a_table_without_a_key_is_not_emptied_by_a_few_bad_rows(project: Project) -> None:
+    """No older version of its rows would stay in it."""
+    project.run("create table t (id int, fee int)", "insert into t select i, i from generate_series(1, 10) i")
+    project.declare("t", "snapshot", expectations=[POSITIVE])
+    project.commit("t")
+    project.run("update t set fee = -1 where id <= 6")
+    assert project.sync("t").outcome == "held"
+    assert project.ask("select count(*) from raw_shop.t") == [(10,)]
+    project.run("update t set fee = 1 where id = 6")
+    project.commit("t")
