@@ -30,10 +30,14 @@ TOTALS = "select source_name || '.' || table_name, load_id, total_rows from dayb
 def differences(project: Project) -> list[Problem]:
     """Return what is wrong in a project whose source is at rest and that was just synced; nothing if all is right."""
     found = [*_unbalanced(project)]
+    loaded = "select 1 from daybreak.ledger join duckdb_tables() t using (table_name) where t.schema_name = 'raw_shop' and table_name = "
     for table in project.tables:
+        if not project.ask(f"{loaded} '{table['name']}'"):
+            found.append((SAME_ROWS, f"{table['name']}: it was never loaded"))
+            continue
         try:
             project.check(table["name"])
-        except AssertionError as error:
+        except (AssertionError, KeyError) as error:  # KeyError: a column that the warehouse does not have
             found.append((SAME_ROWS, f"{table['name']}: {str(error)[:300]}"))
         found += _disagreements(project, table["name"])
     return found

@@ -49,6 +49,7 @@ def lead(project: Project) -> None:
     [
         ({SAME_ROWS, AGREED}, spoil("delete from raw_shop.t where id = '3'")),
         ({SAME_ROWS}, spoil("update raw_shop.t set name = 'x ' where id = 3")),
+        ({SAME_ROWS}, spoil("drop table raw_shop.t")),
         ({BALANCED}, spoil("update daybreak.ledger set rows_unchanged = rows_unchanged + 1")),
         ({ONCE}, spoil("insert into daybreak.ledger from daybreak.ledger")),
         ({AGREED}, spoil("update daybreak.watermarks set load_id = '01JNEVER'")),

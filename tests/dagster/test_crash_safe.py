@@ -48,7 +48,7 @@ def project_of(daybreak: Daybreak) -> Project:
 def told_of(daybreak: Daybreak, run_id: str) -> str:
     """Why a run failed, as the UI and an alert tell it."""
     records = daybreak.instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.RUN_FAILURE).records
-    return records[-1].event_log_entry.user_message
+    return str(records[-1].event_log_entry.get_dagster_event().message)
 
 
 def victims(services: Services, who: str) -> list[int]:
