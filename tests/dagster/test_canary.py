@@ -331,7 +331,7 @@ def test_a_row_is_forgotten_in_the_table_the_quarantine_the_landing_the_mirror_a
     assert "the next morning run builds them anew" in told[good]["left"][0]
     record = "select keys, forgotten_by, quarantine_entries, load_id from daybreak.forgotten order by load_id"
     assert planted.daybreak.ask(record) == [(1, "alice", 0, told[good]["load_id"]), (1, "alice", 1, told[bad]["load_id"])]
-    assert places(planted, "bad key") == set()
+    assert places(planted, "bad key") <= {"warehouse.read.duckdb"}  # until the next morning replaces it
     assert places(planted) <= {"warehouse.duckdb", "warehouse.read.duckdb"}  # in marts, until they are built anew
 
 

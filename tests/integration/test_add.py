@@ -123,11 +123,16 @@ def test_what_cannot_be_added_is_told_at_once_and_nothing_is_written(shop: Proje
 
 
 def test_two_tables_that_would_be_one_model_are_refused_and_the_others_can_be_added(shop: Project) -> None:
-    shop.run('create table "a b" (id int primary key)', "create table a_b (id int primary key)")
-    assert "would be one model: `a b`, `a_b`" in refused(shop, "shop", "a b", "a_b")
-    add(shop, "a b")
+    shop.run('create table "aB" (id int primary key)', "create table a_b (id int primary key)")
+    assert "would be one model: `aB`, `a_b`" in refused(shop, "shop", "aB", "a_b")
+    add(shop, "aB")
     assert "would be one model" in refused(shop, "shop", "a_b")
     add(shop, "u")
+
+
+def test_two_tables_that_would_be_one_asset_are_refused(shop: Project) -> None:
+    shop.run('create table "a b" (id int primary key)', "create table a_b (id int primary key)")
+    assert "`a b` and `a_b` are one name in the lineage" in refused(shop, "shop", "a b", "a_b")
 
 
 def test_a_model_of_somebody_else_is_not_overwritten(shop: Project) -> None:

@@ -16,12 +16,12 @@ from pipelines.retention import enforce_retention
 from pipelines.sync.forget import Forgotten, forget_row
 from pipelines.wiring import SyncRequest, open_engine, open_mirror
 from tests.conftest import Project
-from tests.crash.conftest import Run, run
+from tests.crash.conftest import Run, forker, run
 from tests.crash.crashing import DIED
 from tests.integration.command_line import daybreak
 from tests.sweeping import sweep_folder
 
-__all__ = ["run"]  # a fixture
+__all__ = ["forker", "run"]  # fixtures
 POSITIVE = {"expect_column_values_to_be_between": {"column": "fee", "min_value": 0}, "on_failure": "quarantine"}
 MASKS = {"mail": {"mask": "hmac"}, "ip": {"mask": "drop"}}
 

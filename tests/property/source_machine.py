@@ -242,6 +242,16 @@ class SyncMachine(RuleBasedStateMachine):
     def sync(self) -> None:
         self._sync()
 
+    @precondition(lambda self: len(self.application.sessions) < SESSIONS)
+    @rule(hidden=writes, seen=writes)
+    def sync_overtaking(self, hidden: Write, seen: Write) -> None:
+        """Write in a transaction that stays open, then in one that is over, then sync: chance seldom does the three in this order."""
+        self.application.begin()
+        self.application.write(self.application.sessions[-1], hidden)
+        self.application.write(None, seen)
+        self._sync()
+        self.has_news = True
+
     @precondition(lambda self: self.has_news)
     @rule(found=disturbances)
     def sync_disturbed(self, found: list[tuple[Boundary, str, Write, int]]) -> None:

@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from pipelines.sync import horizon
-from tests.crash.conftest import Run, run
+from tests.crash.conftest import Run, forker, run
 from tests.property.source_machine import Setup, SyncMachine, Write
 
-__all__ = ["run"]
+__all__ = ["forker", "run"]
 
 SETUPS = [Setup("incremental", cursor, is_blind) for cursor in ("clock", "sequence") for is_blind in (False, True)]  # type: ignore[arg-type]
 SETUPS += [Setup("snapshot", "clock"), Setup("partitioned", "day")]
