@@ -165,7 +165,7 @@ class LandedChunks:
     _migrated: Counter[str] = field(default_factory=Counter)
 
     def note_death(self, migrated: Counter[str]) -> None:
-        """Remember the chunks of each load that is unfinished now."""
+        """Remember the chunks of each load that is unfinished now; ``migrated`` is as of the start of the process that died."""
         self._before = {folder: chunks for folder in self._unfinished() if (chunks := _chunks(folder))}
         self._migrated = Counter(migrated)
 

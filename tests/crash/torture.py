@@ -113,6 +113,7 @@ class Torture:
     def kill_one(self) -> None:
         """Start a process of a random kind and kill it at a random moment, most often once it works."""
         name = self._random.choices(list(self._weights), list(self._weights.values()))[0]
+        migrated = Counter(self.writer.migrated)  # by now: what moves while the process works may be noticed by the next one only
         victim = self._start(name)
         if name != "the read copy" and self._random.random() < 0.9:
             wait_for_attempt(self.project.home, victim.began_at, time.monotonic() + PATIENCE_SECONDS)
@@ -123,7 +124,7 @@ class Torture:
             self.found.kills[name] += 1
             self._note_phase(victim)
         self.found.problems += self.chunks.compare(self.writer.migrated)
-        self.chunks.note_death(self.writer.migrated)
+        self.chunks.note_death(migrated)
 
     def _start(self, name: str) -> Victim:
         began_at = datetime.now(UTC).isoformat(timespec="microseconds")
