@@ -1,5 +1,6 @@
 """kill -9 of whatever works on a morning, at the worst moment: every run ends, the work goes on, and nothing is left writing."""
 
+import json
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -42,7 +43,8 @@ def reading(daybreak: Daybreak) -> list[Any]:
 def project_of(daybreak: Daybreak) -> Project:
     """The same project, as the proofs know it: all tables, compared row by row."""
     tables = yaml.safe_load((ROOT / "pipelines/catalog/shop.yaml").read_text())["tables"]
-    return Project(daybreak.url, daybreak.home, {"DAYBREAK_TODAY": str(daybreak.today)}, tables)
+    as_text = json.loads(json.dumps(tables, default=str))  # days are text, as in a catalog file
+    return Project(daybreak.url, daybreak.home, {"DAYBREAK_TODAY": str(daybreak.today)}, as_text)
 
 
 def told_of(daybreak: Daybreak, run_id: str) -> str:
