@@ -4,6 +4,7 @@ Every change keeps to what the tables' entries promise to follow: rows are delet
 read again, never in incremental tables; late events stay within ``lookback_days``.
 """
 
+import contextlib
 import random
 import threading
 import time
@@ -263,16 +264,16 @@ class Writer:
         if self._open is None:
             return
         held, self._open = self._open, None
-        match self._random.choice(["commit", "commit", "rollback", "prepare"]):
-            case "commit":
-                held.commit()
-            case "rollback":
-                held.rollback()
-            case _:
-                name = f"late {self._next}"
-                held.execute(f"prepare transaction '{name}'")  # type: ignore[arg-type]
-                self._prepared.append(name)
-        held.close()
+        with contextlib.closing(held):  # also if the server refuses what is asked
+            match self._random.choice(["commit", "commit", "rollback", "prepare"]):
+                case "commit":
+                    held.commit()
+                case "rollback":
+                    held.rollback()
+                case _:
+                    name = f"late {self._next}"
+                    held.execute(f"prepare transaction '{name}'")  # type: ignore[arg-type]
+                    self._prepared.append(name)
 
     def _end_prepared(self, connection: psycopg.Connection) -> None:
         for name in self._prepared:
