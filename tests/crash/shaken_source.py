@@ -104,6 +104,9 @@ class Writer:
                     time.sleep(self._random.uniform(0.005, 0.03))
         except BaseException as error:
             self.failure = error
+        finally:
+            if self._open:
+                self._open.close()
 
     def _act(self, connection: psycopg.Connection) -> None:
         kind, action = self._random.choices(
