@@ -4,8 +4,7 @@
 - ``settings``     the environment and ``catalog/*.yaml``, validated; the only reader of the environment
 - ``errors``       the error tree, ordered by what to do next
 - ``cli``          the ``daybreak`` command, a thin face over the functions below
-- ``morning_run``  a run of everything from the command line, and Dagster's home
-- ``run_launcher`` how Dagster starts a run's process; ``dead_runs`` tells who lives, ``lifeline`` leaves no orphan
+- ``runs``         runs through Dagster: how they are started, watched and known to be dead
 - ``sync``         the engine: plan, read, land, gate, load, commit
 - ``sources``      read production databases
 - ``landing``      immutable Parquet chunks and their manifests

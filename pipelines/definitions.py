@@ -11,8 +11,8 @@ from pipelines.assets.ingestion import make_ingestion, raw_key
 from pipelines.assets.manifest import load_manifest
 from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets, synced_models
 from pipelines.jobs import make_jobs
-from pipelines.lifeline import end_with_parent
 from pipelines.partitions import make_daily_partitions
+from pipelines.runs.lifeline import end_with_parent
 from pipelines.schedules import make_schedules
 from pipelines.settings import Settings, load_settings
 from sensors import make_sensors

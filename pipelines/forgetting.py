@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from pipelines.dead_runs import LIVES, end_dead_runs
 from pipelines.delivery.publish import drop_versions
 from pipelines.delivery.read_copy import READ_COPY
 from pipelines.errors import DaybreakError, LoadConflict
-from pipelines.morning_run import RunOutcome, prepare_instance, run_morning
-from pipelines.quarantine import find_table
 from pipelines.retention import FOLDERS
+from pipelines.runs.deaths import LIVES, end_dead_runs
+from pipelines.runs.morning import RunOutcome, prepare_instance, run_morning
 from pipelines.settings import Settings
 from pipelines.state import texts
 from pipelines.sync.forget import Forgotten, forget_row
@@ -57,7 +56,7 @@ def forget(settings: Settings, request: ForgetRequest) -> Outcome:
     Raises ``ConfigError`` for a row that cannot be named, ``PrerequisiteError`` if the row is still in the source, and
     ``LoadConflict`` if another run works on the table; then nothing was changed.
     """
-    source, spec = find_table(settings, request.source, request.table)
+    source, (spec,) = settings.tables(request.source, [request.table])
     _refuse_during_run(settings, spec)
     with open_engine(settings, SyncRequest(source, (spec,))) as engine:
         found = forget_row(engine, spec, request.key, request.asked_by)
@@ -103,7 +102,7 @@ def _clean_history(settings: Settings, spec: TableSpec, key: tuple[str, ...]) ->
 
     from pipelines.assets.ingestion import raw_key
     from pipelines.definitions import defs
-    from pipelines.run_history import drop_runs_that_name, erase_history
+    from pipelines.runs.history import drop_runs_that_name, erase_history
 
     touched = dg.AssetSelection.assets(raw_key(spec)).downstream().resolve(defs.resolve_asset_graph())
     with dg.DagsterInstance.get() as instance:

@@ -1,7 +1,7 @@
 """The quarantine as people use it: what stands in it and why, which loads are held, reading rows again, letting a held load in.
 
 From settings to plain answers, for the command line and for whatever else asks. Not here: how rows are judged (``sync.gating``),
-read again (``sync.reread``) and let in (``sync.release``), and how answers look (``cli_quarantine_output``).
+read again (``sync.reread``) and let in (``sync.release``), and how answers look (``cli.quarantine_output``).
 """
 
 import json
@@ -86,7 +86,7 @@ def list_quarantine(settings: Settings) -> tuple[Sequence[QuarantineCount], Sequ
 
 def show_entries(settings: Settings, request: EntriesRequest) -> Sequence[QuarantineEntry]:
     """Return entries of a table, oldest first. Raises ``ConfigError`` for a source, table or key that is not there."""
-    _, spec = find_table(settings, request.source, request.table)
+    _, (spec,) = settings.tables(request.source, [request.table])
     if not duckdb_file(settings.warehouse_url).exists():
         return ()
     warehouse = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds)
@@ -104,7 +104,7 @@ def replay_tables(settings: Settings, source: str, table: str | None = None, key
     Of several tables, one that cannot be read again has its ``problem`` told and the others go on; of one, it is raised.
     Raises ``ConfigError`` for a source, table or key that is not there.
     """
-    found, tables = find_tables(settings, source, table)
+    found, tables = settings.tables(source, () if table is None else [table])
     if key and table is None:
         raise ConfigError(["A key is of one table."], safe="Nothing was read.", remedy=f"daybreak quarantine replay {source} TABLE --key …")
     results = []
@@ -178,24 +178,6 @@ def _find_held(settings: Settings, load_id: str) -> HeldLoad:
 def _find_spec(settings: Settings, held: HeldLoad) -> tuple[SourceSpec | None, TableSpec | None]:
     pairs = ((source, table) for source in settings.sources() for table in source.tables)
     return next(((source, table) for source, table in pairs if table.id == held.plan.table), (None, None))
-
-
-def find_table(settings: Settings, source: str, table: str) -> tuple[SourceSpec, TableSpec]:
-    """Return a table of the catalog. Raises ``ConfigError`` naming those that there are."""
-    found, tables = find_tables(settings, source, table)
-    return found, tables[0]
-
-
-def find_tables(settings: Settings, source: str, table: str | None) -> tuple[SourceSpec, tuple[TableSpec, ...]]:
-    """Return one table of a source, or all. Raises ``ConfigError`` naming those that there are."""
-    sources = {item.name: item for item in settings.sources()}
-    if source not in sources:
-        raise ConfigError([f"The catalog has no source `{source}`."], safe="Nothing was read.", remedy=f"Sources: {', '.join(sources)}.")
-    tables = {item.name: item for item in sources[source].tables}
-    if table is not None and table not in tables:
-        problem = f"Source `{source}` has no table `{table}` in the catalog."
-        raise ConfigError([problem], safe="Nothing was read.", remedy=f"Tables: {', '.join(tables)}.")
-    return sources[source], tuple(tables.values()) if table is None else (tables[table],)
 
 
 def _as_json(spec: TableSpec, key: tuple[str, ...]) -> str | None:

@@ -38,7 +38,7 @@ def enforce_retention(settings: Settings, mirror: Mirror, instance: "dg.DagsterI
     purge_orphans(Landing(settings.landing_folder), tables, now - timedelta(days=ORPHAN_DAYS))
     _drop_history(mirror, history)
     if instance is not None:
-        from pipelines.run_history import drop_old_runs
+        from pipelines.runs.history import drop_old_runs
 
         drop_old_runs(instance, history)
     try:

@@ -3,7 +3,7 @@
 import difflib
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.catalog.read import read_catalog
 from pipelines.errors import ConfigError
-from pipelines.sync.spec import SourceSpec
+from pipelines.sync.spec import SourceSpec, TableSpec
 
 PROJECT = Path(__file__).parent.parent
 
@@ -27,6 +27,7 @@ class Variable:
 
 
 DEFAULT_HOME = ".daybreak"
+UNREAD = "Nothing was read or written."
 # The one list of what is read and of what docs/catalog.md tells.
 VARIABLES = (
     Variable(
@@ -89,6 +90,25 @@ class Settings:
     def sources(self) -> tuple[SourceSpec, ...]:
         """Read the catalog. Raises ``ConfigError`` with every problem of every file."""
         return tuple(self._with_days(source) for source in read_catalog(self.catalog_folder))
+
+    def source(self, name: str) -> SourceSpec:
+        """Return a source of the catalog. Raises ``ConfigError`` naming those that there are."""
+        sources = {source.name: source for source in self.sources()}
+        if name not in sources:
+            raise ConfigError([f"The catalog has no source `{name}`."], safe=UNREAD, remedy=f"Sources: {', '.join(sources)}.")
+        return sources[name]
+
+    def tables(self, source: str, names: Sequence[str] = ()) -> tuple[SourceSpec, tuple[TableSpec, ...]]:
+        """Return a source and its tables called ``names``, or all. Raises ``ConfigError`` naming those that there are."""
+        found = self.source(source)
+        tables = {table.name: table for table in found.tables}
+        if unknown := [name for name in names if name not in tables]:
+            raise ConfigError(
+                [f"Source `{source}` has no table `{name}` in the catalog." for name in unknown],
+                safe=UNREAD,
+                remedy=f"Tables: {', '.join(tables)}. Another one is added with `daybreak add {source} TABLE`.",
+            )
+        return found, tuple(tables[name] for name in names) or found.tables
 
     def _with_days(self, source: SourceSpec) -> SourceSpec:
         """Return the source with its days cut in the project's time zone: another zone means other days, which are read again."""
@@ -174,7 +194,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     problems += [*_choice_problems(values), *_place_problems(settings)]
     if problems:
-        raise ConfigError(problems, safe="Nothing was read or written.", remedy="Mend the environment and start again.")
+        raise ConfigError(problems, safe=UNREAD, remedy="Mend the environment and start again.")
     return settings
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.assets.manifest import dbt_environment, dbt_executable, target_folder
-from pipelines.lifeline import mortal
+from pipelines.runs.lifeline import mortal
 from pipelines.settings import Settings
 
 SHOWN_EVENTS = ("LogModelResult", "LogTestResult", "LogSeedResult", "LogSnapshotResult")

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.build_plan import raw_tables_under
-from pipelines.progress import Happening, tell
+from pipelines.runs.progress import Happening, tell
 from pipelines.settings import load_settings
 
 MORNING = "morning"

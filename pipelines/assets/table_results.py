@@ -8,7 +8,7 @@ import dagster as dg
 from pipelines.assets.gate_wording import describe_verdicts, tell_failures, tell_remedy
 from pipelines.assets.ingestion import FRESH_HOURS, raw_key
 from pipelines.delivery.escalation import NO_OWNER, HeldTable, tell_escalation, tell_standing
-from pipelines.progress import Happening, tell
+from pipelines.runs.progress import Happening, tell
 from pipelines.state.mirror import Mirror, TableStatus
 from pipelines.state.results import record_result, sum_counts
 from pipelines.sync.model import TableResult

@@ -13,7 +13,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 
 from pipelines.assets.build_plan import BUILT_TYPES, ancestors_of, in_build_order
 from pipelines.assets.manifest import load_manifest
-from pipelines.progress import Happening, tell
+from pipelines.runs.progress import Happening, tell
 from pipelines.settings import load_settings
 
 if TYPE_CHECKING:  # what a step works with is imported when it works

@@ -9,5 +9,5 @@
 - ``add``       which files a new table needs, all checked before any is written
 - ``preview``   what a table's first rows look like after masks, and what its gates would say
 
-Not here: SQL (``sources.postgres_survey``), what a catalog file may say (``catalog``), the commands (``cli_catalog``).
+Not here: SQL (``sources.postgres_survey``), what a catalog file may say (``catalog``), the commands (``cli.catalog``).
 """

@@ -58,7 +58,7 @@ def plan_addition(settings: Settings, request: AddRequest) -> Addition:
     Raises ``ConfigError`` for a source that the catalog does not have, for names that cannot be told apart and for files in
     the way; ``PrerequisiteError`` for tables that the source does not have, or that cannot be synced as they are.
     """
-    source = _find_source(settings, request.source)
+    source = settings.source(request.source)
     url, addition = settings.source_url(source), Addition()
     if set(request.tables) - {table.name for table in source.tables}:
         source = _add_entries(settings, source, request, addition)
@@ -97,13 +97,6 @@ def write_files(addition: Addition) -> None:
         for file in temporary.values():
             with suppress(OSError):  # what could not be written need not be taken away
                 file.unlink()
-
-
-def _find_source(settings: Settings, name: str) -> SourceSpec:
-    sources = {source.name: source for source in settings.sources()}
-    if name not in sources:
-        raise ConfigError([f"The catalog has no source `{name}`."], safe=UNWRITTEN, remedy=f"Sources: {', '.join(sources)}.")
-    return sources[name]
 
 
 def _add_entries(settings: Settings, source: SourceSpec, request: AddRequest, addition: Addition) -> SourceSpec:

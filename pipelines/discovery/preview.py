@@ -1,6 +1,6 @@
 """A table's first rows as they would land: types, masks, and what the gates that judge rows would say of them.
 
-Nothing is written anywhere: no landing, no state, no mask key. Not here: how it is shown (``cli_preview``).
+Nothing is written anywhere: no landing, no state, no mask key. Not here: how it is shown (``cli.preview``).
 """
 
 import secrets

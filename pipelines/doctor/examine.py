@@ -73,9 +73,8 @@ def _read_catalog(settings: Settings, only: str | None) -> tuple[tuple[SourceSpe
         problems = [Finding("catalog", "catalog", "problem", problem, error.remedy) for problem in error.problems]
         unread = Finding("catalog", "sources", "problem", "no source was examined: the catalog cannot be read", error.remedy)
         return None, [*problems, unread]
-    if only and only not in [source.name for source in sources]:
-        names = ", ".join(source.name for source in sources)
-        raise ConfigError([f"The catalog has no source `{only}`."], safe="Nothing was examined.", remedy=f"Sources: {names}.")
+    if only:
+        settings.source(only)
     tables = sum(len(source.tables) for source in sources)
     told = f"{settings.catalog_folder}: {len(sources)} source{'s' if len(sources) > 1 else ''}, {tables} table{'s' if tables > 1 else ''}"
     return tuple(source for source in sources if only in (None, source.name)), [Finding("catalog", "catalog", "ok", told)]

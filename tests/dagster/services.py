@@ -16,8 +16,8 @@ from typing import Any, TypeVar
 
 import dagster as dg
 
-from pipelines.dead_runs import LIVES, process_of
-from pipelines.morning_run import INSTANCE_CONFIG
+from pipelines.runs.deaths import LIVES, process_of
+from pipelines.runs.morning import INSTANCE_CONFIG
 from tests.dagster.conftest import ROOT, Daybreak
 
 PATIENCE_SECONDS = 300  # the services took 100 s to answer on two cores that others kept busy

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import pytest
 from typer.testing import CliRunner
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 from tests.dagster.conftest import ROOT, Daybreak, open_daybreak
 from tests.sweeping import Find, sweep_folder, sweep_text
 

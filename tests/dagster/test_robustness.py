@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 from dagster._grpc.types import ExecuteRunArgs
 
-from pipelines.dead_runs import LIFE_TAG, end_dead_runs, is_alive, living
-from pipelines.morning_run import morning_job
-from pipelines.run_launcher import make_command
+from pipelines.runs.deaths import LIFE_TAG, end_dead_runs, is_alive, living
+from pipelines.runs.launcher import make_command
+from pipelines.runs.morning import morning_job
 from tests.dagster.conftest import ROOT, Daybreak
 
 HOLD = "import duckdb, sys, time\nwith duckdb.connect(sys.argv[1]):\n    print('held', flush=True)\n    time.sleep(float(sys.argv[2]))"
@@ -21,7 +21,7 @@ HOLD = "import duckdb, sys, time\nwith duckdb.connect(sys.argv[1]):\n    print('
 
 LIVE = """
 import pathlib, sys, time
-from pipelines.dead_runs import living
+from pipelines.runs.deaths import living
 
 with living(pathlib.Path(sys.argv[1])) as name:
     print(name, flush=True)

@@ -11,7 +11,7 @@ import yaml
 from typer.testing import CliRunner
 
 from pipelines.catalog.document import DOCUMENT, SCHEMA_FILE, make_schema, render_document, schema_text
-from pipelines.cli import app
+from pipelines.cli.main import app
 from pipelines.gates.rules import RULES
 from pipelines.settings import VARIABLES
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from typer.testing import CliRunner
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 from tests.conftest import Project
 
 

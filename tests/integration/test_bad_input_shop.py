@@ -5,7 +5,7 @@ from pathlib import Path
 import psycopg
 from typer.testing import CliRunner, Result
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 from pipelines.settings import load_settings
 
 

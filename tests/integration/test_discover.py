@@ -10,7 +10,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from pipelines.catalog.read import read_catalog
-from pipelines.cli import app
+from pipelines.cli.main import app
 from tests.conftest import Project
 
 ODD = Path(__file__).with_name("odd_schema.sql")

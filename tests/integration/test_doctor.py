@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner, Result
 
-from pipelines.cli import app
+from pipelines.cli.main import app
 from pipelines.doctor.examine import examine
 from pipelines.errors import ConfigError
 from tests.conftest import Project

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pipelines.assets.manifest import load_manifest
-from pipelines.cli import app
+from pipelines.cli.main import app
 from pipelines.settings import load_settings
 from tests.conftest import Project
 

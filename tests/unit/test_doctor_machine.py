@@ -13,7 +13,7 @@ from pipelines.doctor.examine import examine
 from pipelines.doctor.finding import Finding
 from pipelines.doctor.machine_checks import check_dagster, check_dbt, check_secrets, check_versions
 from pipelines.doctor.mirror_checks import check_mirror
-from pipelines.morning_run import INSTANCE_CONFIG
+from pipelines.runs.morning import INSTANCE_CONFIG
 from pipelines.settings import Settings, load_settings
 from pipelines.state.lock import hold_lock
 from pipelines.sync.spec import SourceSpec, TableSpec

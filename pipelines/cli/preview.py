@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.cli_output import PIPE_WIDTH
+from pipelines.cli.output import PIPE_WIDTH
 from pipelines.discovery.preview import Preview
 
 VALUE_WIDTH = 36  # a longer value is cut, so that one document does not take the place of every other column; a uuid fits

@@ -23,9 +23,9 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
 
     Ends with 2 if the row is still in the source, and with 3 if it may be found somewhere still: what and why is printed.
     """
-    from pipelines.cli import HELD, explaining  # which registers this command
-    from pipelines.cli_output import watching
-    from pipelines.cli_quarantine import login_name
+    from pipelines.cli.explain import HELD, explaining
+    from pipelines.cli.output import watching
+    from pipelines.cli.quarantine import login_name
     from pipelines.errors import ConfigError
     from pipelines.forgetting import ForgetRequest, forget
     from pipelines.settings import load_settings

@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from pipelines.progress import Happening, listening
+from pipelines.runs.progress import Happening, listening
 from pipelines.settings import Settings
 from pipelines.sync.model import TableResult
 

@@ -14,7 +14,6 @@ from pipelines.errors import ConfigError, PrerequisiteError
 if TYPE_CHECKING:
     from pipelines.discovery.write import CatalogHead
     from pipelines.settings import Settings
-    from pipelines.sync.spec import SourceSpec, TableSpec
 
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")  # what the catalog takes for `url_env`
 
@@ -28,7 +27,7 @@ def discover(  # noqa: PLR0913, PLR0917 - one per option
     output: Annotated[Path | None, typer.Option(help="Write to this new file instead of the terminal.")] = None,
 ) -> None:
     """Print a catalog file for a whole PostgreSQL database, each guess with its reason. Reads no table."""
-    from pipelines.cli import explaining  # which registers this command
+    from pipelines.cli.explain import explaining
     from pipelines.discovery.guess import guess_catalog
     from pipelines.discovery.write import write_catalog
     from pipelines.settings import load_settings
@@ -98,7 +97,7 @@ def add(
     mask: Annotated[bool, typer.Option("--mask", help="Turn on the masks that are suggested for new entries.")] = False,
 ) -> None:
     """Add tables: the entry in the catalog, the dbt staging model, and its YAML. Only what is missing is written."""
-    from pipelines.cli import explaining
+    from pipelines.cli.explain import explaining
     from pipelines.discovery.add import AddRequest, plan_addition, write_files
     from pipelines.settings import load_settings
 
@@ -130,28 +129,18 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Show a table's types, its first rows after masks, and what the gates would say of them. Writes nothing."""
-    from pipelines.cli import explaining
-    from pipelines.cli_output import spinning
+    from pipelines.cli.explain import explaining
+    from pipelines.cli.output import spinning
     from pipelines.discovery.preview import preview_table
     from pipelines.settings import load_settings
 
     with explaining(), spinning(f"Reading the first rows of {source}.{table}"):
         settings = load_settings()
-        found = preview_table(settings, *_find_table(settings, source, table), rows)
+        found_source, (spec,) = settings.tables(source, [table])
+        found = preview_table(settings, found_source, spec, rows)
     if as_json:
         typer.echo(json.dumps(asdict(found), ensure_ascii=False))
         return
-    from pipelines.cli_preview import show_preview
+    from pipelines.cli.preview import show_preview
 
     show_preview(found)
-
-
-def _find_table(settings: "Settings", source: str, table: str) -> "tuple[SourceSpec, TableSpec]":
-    sources = {item.name: item for item in settings.sources()}
-    if source not in sources:
-        raise ConfigError([f"The catalog has no source `{source}`."], safe="Nothing was read.", remedy=f"Sources: {', '.join(sources)}.")
-    tables = {item.name: item for item in sources[source].tables}
-    if table not in tables:
-        remedy = f"Tables: {', '.join(tables)}. Another one is added with `daybreak add {source} TABLE`."
-        raise ConfigError([f"Source `{source}` has no table `{table}` in the catalog."], safe="Nothing was read.", remedy=remedy)
-    return sources[source], tables[table]

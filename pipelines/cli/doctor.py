@@ -22,8 +22,8 @@ def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
 ) -> None:
     """Examine source, warehouse, landing, mirror, dbt and Dagster at once, each problem with its remedy. Changes nothing."""
-    from pipelines.cli import MISCONFIGURED, explaining  # which registers this command
-    from pipelines.cli_output import spinning
+    from pipelines.cli.explain import MISCONFIGURED, explaining
+    from pipelines.cli.output import spinning
     from pipelines.doctor.examine import count_states, examine
 
     with explaining(), spinning("Examining"):
@@ -40,7 +40,7 @@ def doctor(
 def _show(findings: Sequence["Finding"], counts: dict[str, int]) -> None:
     from rich.console import Console
 
-    from pipelines.cli_output import PIPE_WIDTH
+    from pipelines.cli.output import PIPE_WIDTH
 
     console = Console()
     if not console.is_terminal and "COLUMNS" not in os.environ:

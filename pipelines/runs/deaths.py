@@ -2,7 +2,7 @@
 
 A living run holds a lock on a file of its own, which the kernel lets go of however its process ends, by kill -9 or with the
 machine. So no process number can be mistaken for another's, and a reboot needs no rule of its own. Starting a run's process is
-``run_launcher``'s job.
+``runs.launcher``'s job.
 """
 
 import fcntl

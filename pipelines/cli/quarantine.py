@@ -38,7 +38,7 @@ _WANTED: Mapping[State, QuarantineState | None] = {
 @quarantine_app.command("list")
 def list_all(as_json: AsJson = False) -> None:
     """Show what stands in quarantine by table, column and reason, and below it the loads that were held."""
-    from pipelines.cli import explaining  # which registers this command
+    from pipelines.cli.explain import explaining
     from pipelines.quarantine import list_quarantine
     from pipelines.settings import load_settings
 
@@ -49,7 +49,7 @@ def list_all(as_json: AsJson = False) -> None:
         found = {"quarantine": [asdict(count) for count in counts], "held": [asdict(load) for load in held]}
         typer.echo(json.dumps(found, default=str, ensure_ascii=False))
         return
-    from pipelines.cli_quarantine_output import show_list
+    from pipelines.cli.quarantine_output import show_list
 
     show_list(counts, held)
 
@@ -64,7 +64,7 @@ def show(  # noqa: PLR0913, PLR0917 - one per option
     as_json: AsJson = False,
 ) -> None:
     """Show rows of a table that stepped aside: why, since when, and what they were in the source."""
-    from pipelines.cli import explaining
+    from pipelines.cli.explain import explaining
     from pipelines.quarantine import EntriesRequest, show_entries
     from pipelines.settings import load_settings
 
@@ -78,7 +78,7 @@ def show(  # noqa: PLR0913, PLR0917 - one per option
         ]
         typer.echo(json.dumps(rows, default=str, ensure_ascii=False))
         return
-    from pipelines.cli_quarantine_output import show_rows
+    from pipelines.cli.quarantine_output import show_rows
 
     show_rows(entries, f"{source}.{table}", state.value, is_cut=is_cut)
 
@@ -95,7 +95,7 @@ def replay(
     Ends with 0 even if rows are still bad: they stay where they are, which is no failure of this command. Ends with 3 if a table
     could not be read again.
     """
-    from pipelines.cli import HELD, explaining
+    from pipelines.cli.explain import HELD, explaining
     from pipelines.quarantine import replay_tables
     from pipelines.settings import load_settings
 
@@ -104,7 +104,7 @@ def replay(
     if as_json:
         typer.echo(json.dumps([asdict(result) for result in results], ensure_ascii=False))
     else:
-        from pipelines.cli_quarantine_output import show_replayed
+        from pipelines.cli.quarantine_output import show_replayed
 
         show_replayed(results)
     if any(result.problem for result in results):
@@ -120,7 +120,7 @@ def release(
 
     Ends with 3 if the load is superseded, or if nobody can let it in.
     """
-    from pipelines.cli import HELD, explaining
+    from pipelines.cli.explain import HELD, explaining
     from pipelines.errors import ConfigError
     from pipelines.quarantine import release as let_in
     from pipelines.settings import load_settings
@@ -135,7 +135,7 @@ def release(
         told = {"load_id": load_id, "table": held.plan.table, "state": outcome.state, "told": outcome.told, "released_by": who}
         typer.echo(json.dumps({**told, "counts": asdict(entry.counts) if entry else None}, ensure_ascii=False))
     else:
-        from pipelines.cli_quarantine_output import show_release
+        from pipelines.cli.quarantine_output import show_release
 
         show_release(held, outcome, who)
     if outcome.state != "released":

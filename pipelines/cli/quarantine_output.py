@@ -7,7 +7,7 @@ from datetime import datetime
 
 from rich.text import Text
 
-from pipelines.cli_output import make_console, make_table, one_line
+from pipelines.cli.output import make_console, make_table, one_line
 from pipelines.landing.held import HeldLoad
 from pipelines.quarantine import HeldRow, Replayed
 from pipelines.sync.model import QuarantineCount, QuarantineEntry

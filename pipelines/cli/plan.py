@@ -24,15 +24,14 @@ def plan(
     Ends with 3 if a change waits for a person, and with 4 if one is breaking.
     """
     from pipelines.assets.manifest import load_manifest
-    from pipelines.cli import explaining  # which registers this command
-    from pipelines.cli_output import spinning
+    from pipelines.cli.explain import explaining
+    from pipelines.cli.output import spinning
     from pipelines.evolution.plan import plan_source, worst
-    from pipelines.quarantine import find_tables
     from pipelines.settings import load_settings
 
     with explaining():
         settings = load_settings()
-        sources = [find_tables(settings, source, None)[0]] if source else settings.sources()
+        sources = [settings.source(source)] if source else settings.sources()
         with spinning("Comparing"):
             manifest = load_manifest(settings)
             plans = [table for wanted in sources for table in plan_source(settings, wanted, manifest)]

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.dead_runs import LIFE_TAG, LIVES, end_dead_runs, living
+from pipelines.runs.deaths import LIFE_TAG, LIVES, end_dead_runs, living
 from pipelines.settings import Settings
 
 # Dagster obeys nothing but this file about telemetry. Retries are for crashes: a run that failed on data fails again.
 INSTANCE_CONFIG = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
-run_launcher: {module: pipelines.run_launcher, class: CrashSafeRunLauncher}
+run_launcher: {module: pipelines.runs.launcher, class: CrashSafeRunLauncher}
 run_monitoring:
   enabled: true
   poll_interval_seconds: 10
@@ -28,7 +28,10 @@ concurrency:
   pools: {granularity: op, default_limit: 1}
 """
 # SHA-256 of the texts that earlier releases wrote: a file that is one of them has no edits in it that could be lost.
-EARLIER_CONFIGS = ("0c7ff8e2d2835d0f3c6d3ce0bad4bc7fb3c104280ba44c154e0bb8ff1e6e0518",)
+EARLIER_CONFIGS = (
+    "0c7ff8e2d2835d0f3c6d3ce0bad4bc7fb3c104280ba44c154e0bb8ff1e6e0518",
+    "f254adc5b29d2ee901c98c0fc82a987e7de98a2f2c6e3a09e2ffc761c07c368f",
+)
 
 
 @dataclass(frozen=True)

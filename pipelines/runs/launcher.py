@@ -1,7 +1,7 @@
 """How Dagster starts a run on this machine: as a process of its own that is known to be alive, or dead, from outside.
 
 Dagster's default launcher cannot tell whether a run's process still lives once the process that launched it is gone. Named in
-``dagster.yaml`` (see ``morning_run``); which runs are dead is judged by ``dead_runs``, and Dagster's own monitor asks here.
+``dagster.yaml`` (see ``runs.morning``); which runs are dead is judged by ``runs.deaths``, and Dagster's own monitor asks here.
 """
 
 import os
@@ -18,7 +18,7 @@ from dagster._core.launcher.base import CheckRunHealthResult, LaunchRunContext, 
 from dagster._grpc.types import ExecuteRunArgs
 from dagster._serdes import ConfigurableClass, ConfigurableClassData
 
-from pipelines.dead_runs import LIFE_TAG, LIVES, bury, explain_death, hold_life, is_alive, note_process, process_of
+from pipelines.runs.deaths import LIFE_TAG, LIVES, bury, explain_death, hold_life, is_alive, note_process, process_of
 
 if TYPE_CHECKING:
     import dagster as dg
