@@ -14,6 +14,7 @@ import duckdb
 from tests.conftest import Project
 
 POLL_SECONDS = 0.005
+CATCH_UP_SECONDS = 30
 COPY = "warehouse.read.duckdb"
 SAME_ROWS = "source and warehouse have the same rows"
 BALANCED = "every load balances"
@@ -94,6 +95,12 @@ class ReadCopyPoller:
         self._is_over.set()
         self._thread.join()
 
+    def catch_up(self) -> None:
+        """Return once the copy that stands there now has been looked at: a busy machine may need longer for a look than for a load."""
+        ends_at = time.monotonic() + CATCH_UP_SECONDS
+        while self._seen != _identify(self._file) and time.monotonic() < ends_at:
+            time.sleep(POLL_SECONDS)
+
     def _work(self) -> None:
         while not self._is_over.wait(POLL_SECONDS):
             try:
@@ -106,16 +113,14 @@ class ReadCopyPoller:
 
     def _look(self) -> None:
         try:
-            stat = self._file.stat()
+            found = _identify(self._file)
         except FileNotFoundError:
             if self._seen:
                 self._complain("it was gone for a moment")
             return
         self.looks += 1
-        found = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
         if found == self._seen:
             return
-        self._seen = found
         self.copies += 1
         with duckdb.connect(str(self._file), read_only=True) as connection:
             self.problems += torn(connection, self._mart)
@@ -125,6 +130,12 @@ class ReadCopyPoller:
         self._newest = newest
         if self._file.with_name(f"{COPY}.wal").exists():
             self._complain("it has a write-ahead log")
+        self._seen = found
+
+
+def _identify(file: Path) -> tuple[int, int, int]:
+    stat = file.stat()
+    return stat.st_ino, stat.st_mtime_ns, stat.st_size
 
 
 def torn(connection: duckdb.DuckDBPyConnection, mart: str | None = None) -> list[Problem]:
