@@ -5,6 +5,7 @@
     DaybreakError
     ├── ConfigError           fix the catalog or the environment; reports every problem at once
     ├── PrerequisiteError     fix the machine, the database or a privilege; reports every problem at once
+    │   └── TableMissing      the source has no table of that name
     ├── SourceUnavailable ↻   the source did not answer; the next run reads on
     ├── CursorLost            the watermark cannot be mapped to the source any more
     ├── SchemaRefused         the source changed in a way that a person must allow
@@ -51,6 +52,10 @@ class ConfigError(_ManyProblems):
 
 class PrerequisiteError(_ManyProblems):
     """Something outside of this project is missing: a privilege, a version, a folder."""
+
+
+class TableMissing(PrerequisiteError):
+    """The source has no table or view of the name that the catalog says, or does not show it."""
 
 
 class SourceUnavailable(DaybreakError):

@@ -9,12 +9,13 @@ import adbc_driver_manager as adbc
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.errors import ConfigError, PrerequisiteError
+from pipelines.errors import ConfigError, PrerequisiteError, TableMissing
 from pipelines.sources import postgres_sql as sql
 from pipelines.sources.postgres_connection import Batches, Connection
 from pipelines.sources.postgres_types import PgType, arrow_type
 from pipelines.sync.model import Bound, Observation
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
+from pipelines.sync.schema import read_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
 
@@ -35,6 +36,12 @@ class PostgresSource:
         with self._connection.transaction() as connection:
             schema, _ = self._describe(connection, spec)
         return schema
+
+    def find_relation(self, spec: TableSpec, identity: str) -> str | None:
+        """Return what the table that was known by ``identity`` is called now, in the same schema; None if there is none."""
+        with self._connection.transaction() as connection:
+            found = connection.rows(sql.identified_relation(spec, identity))
+        return found[0]["name"] if found else None
 
     def read_key(self, spec: TableSpec, key: Bound) -> Bound:
         """Return the key as this database writes it: `007` of an integer is `7`. ``ConfigError`` if it is no value of the key's types."""
@@ -120,28 +127,38 @@ class PostgresSource:
         self._connection.close()
 
     def _planned(self, connection: Connection, request: ReadRequest) -> dict[str, sql.PgColumn]:
-        _, columns = self._describe(connection, request.spec)
+        _, columns = self._describe_again(connection, request)
         by_name = {column.name: column for column in columns}
         if any(column.name not in by_name for column in request.schema.columns):
             raise SchemaMoved(f"{request.spec.id}: a planned column is gone")
         return by_name
 
     def _check_shape(self, connection: Connection, request: ReadRequest) -> None:
-        schema, _ = self._describe(connection, request.spec)
+        schema, _ = self._describe_again(connection, request)
         if schema.shape != request.schema.shape:
             raise SchemaMoved(f"{request.spec.id}: the schema changed while it was read")
+
+    def _describe_again(self, connection: Connection, request: ReadRequest) -> tuple[TableSchema, list[sql.PgColumn]]:
+        try:
+            return self._describe(connection, request.spec)
+        except PrerequisiteError as error:  # of a table that was all right when the load was planned
+            raise SchemaMoved(str(error)) from error
 
     def _column(self, connection: Connection, spec: TableSpec, name: str | None) -> sql.PgColumn:
         _, columns = self._describe(connection, spec)
         return next(column for column in columns if column.name == name)
 
     def _describe(self, connection: Connection, spec: TableSpec) -> tuple[TableSchema, list[sql.PgColumn]]:
-        found = connection.rows(sql.RELATION.format(schema=sql.literal(spec.schema), table=sql.literal(spec.name)))
+        found = connection.rows(sql.named_relation(spec))
         if not found:
-            raise _missing(spec, [f"{spec.id}: there is no table or view {spec.schema}.{spec.name}, or it may not be seen."])
+            raise TableMissing(
+                [f"{spec.id}: there is no table or view {spec.schema}.{spec.source_table}, or it may not be seen."],
+                safe="Nothing was written; the last load stands.",
+                remedy=f"Mend the entry `{spec.name}` of the catalog, or the source.",
+            )
         relation = found[0]
         if not relation["readable"]:
-            raise _missing(spec, [f"{spec.id}: {spec.schema}.{spec.name} may not be read; GRANT SELECT ON it."])
+            raise _missing(spec, [f"{spec.id}: {spec.schema}.{spec.source_table} may not be read; GRANT SELECT ON it."])
         rows = connection.rows(sql.COLUMNS.format(oid=relation["oid"]))
         columns = [_pg_column(row) for row in rows]
         _check_declared(spec, columns)
@@ -154,6 +171,7 @@ class PostgresSource:
             kind={"p": "partitioned", "v": "view", "m": "view"}.get(relation["kind"], "table"),  # type: ignore[arg-type]
             has_unique_key=bool(spec.key) and key in unique,
             comment=relation["comment"],
+            relation=relation["name"],
         )
         return schema, columns
 
@@ -199,7 +217,7 @@ def _check_readable(spec: TableSpec, rows: list[dict[str, Any]]) -> None:
     if closed:
         told = ", ".join(f"`{name}`" for name in closed)
         raise PrerequisiteError(
-            [f"{spec.id}: the user may not read {told} of {spec.schema}.{spec.name}."],
+            [f"{spec.id}: the user may not read {told} of {spec.schema}.{spec.source_table}."],
             safe="Nothing was written; the last load stands.",
             remedy=f"GRANT SELECT on the table, or leave what must not be read out with `mask: drop` in the entry `{spec.name}`.",
         )
@@ -247,7 +265,7 @@ def _up_to(reader: Batches, max_bytes: int) -> tuple[pa.Table, bool]:
 
 def _as_planned(rows: pa.Table, request: ReadRequest) -> pa.Table:
     """Return ``rows`` in the schema's types (decimals arrive as text), without the bound columns."""
-    landed = [column for column in request.schema.columns if request.spec.masks.get(column.name) != "drop"]
+    landed = read_columns(request.spec, request.schema, request.window)
     arrays = [pc.cast(rows.column(column.name), column.arrow_type) for column in landed]
     fields = [pa.field(column.name, column.arrow_type) for column in landed]
     return pa.table([*arrays, rows.column(UNFIT_COLUMN)], pa.schema([*fields, pa.field(UNFIT_COLUMN, pa.string())]))

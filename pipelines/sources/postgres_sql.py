@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from pipelines.sources.postgres_types import ENDLESS, PgType, unfit_expression, value_expression
 from pipelines.sync.model import Bound, Window
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest
+from pipelines.sync.schema import read_columns
 from pipelines.sync.spec import TableSpec
 
 RELATION = """
-select c.oid::bigint as oid, c.relkind::text as kind, obj_description(c.oid, 'pg_class') as comment,
+select c.oid::bigint as oid, c.relname::text as name, c.relkind::text as kind, obj_description(c.oid, 'pg_class') as comment,
     (select system_identifier::text from pg_control_system()) || '/'
         || (select d.oid::text from pg_database d where d.datname = current_database()) || '/' || c.oid::text as identity,
     has_table_privilege(c.oid, 'select') or has_any_column_privilege(c.oid, 'select') as readable
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = {schema} and c.relname = {table} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+where n.nspname = {schema} and {which} and c.relkind in ('r', 'p', 'v', 'm', 'f')
 """
 
 COLUMNS = """
@@ -105,7 +106,18 @@ def literal(text: str) -> str:
 
 def relation(spec: TableSpec) -> str:
     """Return the table's quoted, schema-qualified name."""
-    return f"{quote(spec.schema)}.{quote(spec.name)}"
+    return f"{quote(spec.schema)}.{quote(spec.source_table)}"
+
+
+def named_relation(spec: TableSpec) -> str:
+    """Return the query of the relation that has the table's name."""
+    return RELATION.format(schema=literal(spec.schema), which=f"c.relname = {literal(spec.source_table)}")
+
+
+def identified_relation(spec: TableSpec, identity: str) -> str:
+    """Return the query of the relation that has the table's identity: the system, the database and the number in it."""
+    known = RELATION.format(schema=literal(spec.schema), which=f"c.oid::text = {literal(identity.rpartition('/')[2])}")
+    return f"select * from ({known}) known where identity = {literal(identity)}"
 
 
 def chunk_order(request: ReadRequest) -> tuple[str, ...]:
@@ -120,8 +132,7 @@ def chunk_order(request: ReadRequest) -> tuple[str, ...]:
 
 def chunk_query(request: ReadRequest, columns: dict[str, PgColumn]) -> ChunkQuery:
     """Return the SELECT of the next chunk: the schema's columns as they land, ``UNFIT_COLUMN``, then bound columns."""
-    masks = request.spec.masks
-    landed = [columns[column.name] for column in request.schema.columns if masks.get(column.name) != "drop"]
+    landed = [columns[column.name] for column in read_columns(request.spec, request.schema, request.window)]
     order = chunk_order(request)
     select = [f"{value_expression(quote(column.name), column.type)} as {quote(column.name)}" for column in landed]
     unfit = unfit_expression([(quote(column.name), literal(column.name), column.type) for column in landed])

@@ -20,7 +20,7 @@ from ulid import ULID
 from pipelines.state import tables as t
 from pipelines.state.database import open_database
 from pipelines.sync import codec
-from pipelines.sync.model import DayDigest, LedgerEntry, Verdict, Watermark
+from pipelines.sync.model import DayDigest, LedgerEntry, SchemaVersion, Verdict, Watermark
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.shape import TableSchema
 
@@ -98,20 +98,25 @@ class Mirror:
     def repair(self, state: WarehouseState, table_ids: Sequence[str]) -> None:
         """Make the copy of ``table_ids`` equal to the warehouse's state; another warehouse's copy is thrown away first."""
         known = self.read(sa.select(t.identity.c.warehouse_id))
+        is_other = not known or known[0][0] != state.warehouse_id
         statements: list[sa.Executable] = []
-        if not known or known[0][0] != state.warehouse_id:
-            statements += [sa.delete(table) for table in (t.tables, t.days, t.ledger, t.builds, t.deliveries, t.identity)]
+        if is_other:
+            statements += [sa.delete(table) for table in t.COPIES]
             statements.append(sa.insert(t.identity).values(warehouse_id=state.warehouse_id))
         newest = {f"{entry.source}.{entry.table}": entry for entry in state.entries}
-        statuses = {} if statements else {status.table_id: status for status in self.statuses()}
+        statuses = {} if is_other else {status.table_id: status for status in self.statuses()}
         for table_id in table_ids:
             entry = newest.get(table_id)
-            schema = state.schemas.get(table_id)
+            known_approvals = frozenset() if is_other else self.approvals(table_id)
+            statements += [self._copy_approval(table_id, item) for item in state.approvals.get(table_id, ()) if item not in known_approvals]
+            newest_version = state.newest(table_id)
+            schema = (newest_version.version, newest_version.schema) if newest_version else None
             known_load = statuses[table_id].load_id if table_id in statuses else None
             known_version = statuses[table_id].schema_version if table_id in statuses else 0
             if table_id in statuses and (known_load, known_version) == (entry.load_id if entry else None, schema[0] if schema else 0):
                 continue
             statements += self._copy(table_id, entry, state.watermarks.get(table_id), schema)
+            statements += [self._copy_version(table_id, version) for version in state.versions.get(table_id, ())]
             statements += self._copy_days(table_id, state.days.get(table_id, {}))
             statements += [self._copy_entry(item) for item in state.entries if f"{item.source}.{item.table}" == table_id]
         self.write(*statements)
@@ -150,6 +155,14 @@ class Mirror:
         rows = [{"table_id": table_id, "day": day, "rows": count, "digest": digest} for day, (count, digest) in found.items()]
         inserted: list[sa.Executable] = [sa.insert(t.days).values(rows)] if rows else []
         return [sa.delete(t.days).where(t.days.c.table_id == table_id), *inserted]
+
+    def _copy_version(self, table_id: str, version: SchemaVersion) -> sa.Executable:
+        schema = codec.SCHEMA.dump_python(version.schema, mode="json")
+        values = {"table_id": table_id, "version": version.version, "schema": schema, "changes": list(version.changes)}
+        return self._upsert(t.schema_versions, {**values, "recorded_at": _iso(version.recorded_at)})
+
+    def _copy_approval(self, table_id: str, approval: str) -> sa.Executable:
+        return self._upsert(t.approvals, {"table_id": table_id, "approval": approval})
 
     def _copy_entry(self, entry: LedgerEntry) -> sa.Executable:
         copied = {**asdict(entry), "data_as_of": _iso(entry.data_as_of), "committed_at": _iso(entry.committed_at)}
@@ -247,6 +260,20 @@ class Mirror:
         """Return the last committed schema."""
         rows = self.read(sa.select(t.tables.c.schema).where(t.tables.c.table_id == table_id))
         return codec.SCHEMA.validate_python(rows[0][0]) if rows and rows[0][0] else None
+
+    def schema_history(self, table_id: str) -> Sequence[SchemaVersion]:
+        """Return the committed schema versions of a table, oldest first."""
+        columns = (t.schema_versions.c.version, t.schema_versions.c.schema, t.schema_versions.c.changes, t.schema_versions.c.recorded_at)
+        rows = self.read(sa.select(*columns).where(t.schema_versions.c.table_id == table_id).order_by(t.schema_versions.c.version))
+        return [
+            SchemaVersion(version, codec.SCHEMA.validate_python(schema), tuple(changes), datetime.fromisoformat(recorded_at))
+            for version, schema, changes, recorded_at in rows
+        ]
+
+    def approvals(self, table_id: str) -> frozenset[str]:
+        """Return the ids of the changes of a table's schema that people allowed."""
+        rows = self.read(sa.select(t.approvals.c.approval).where(t.approvals.c.table_id == table_id))
+        return frozenset(approval for (approval,) in rows)
 
     def days(self, table_id: str) -> dict[date | None, DayDigest]:
         """Return the committed days of a partitioned table."""

@@ -32,6 +32,24 @@ tables = sa.Table(
     sa.Column("held_morning", sa.String),  # the project's day on which it was held last
 )
 
+# What schemas the table had, as far as they were committed.
+schema_versions = sa.Table(
+    "schema_versions",
+    metadata,
+    sa.Column("table_id", sa.String, primary_key=True),
+    sa.Column("version", sa.Integer, primary_key=True),
+    sa.Column("schema", sa.JSON, nullable=False),
+    sa.Column("changes", sa.JSON, nullable=False),  # since the version before, as sentences
+    sa.Column("recorded_at", sa.String, nullable=False),
+)
+
+approvals = sa.Table(
+    "approvals",
+    metadata,
+    sa.Column("table_id", sa.String, primary_key=True),
+    sa.Column("approval", sa.String, primary_key=True),
+)
+
 days = sa.Table(
     "days",
     metadata,
@@ -115,6 +133,10 @@ results = sa.Table(
     sa.Column("note", sa.Text, nullable=False),
     sa.Column("noted_at", sa.String, nullable=False),
 )
+
+
+# Copied from one warehouse: void with another.
+COPIES = (tables, schema_versions, approvals, days, ledger, builds, deliveries, identity)
 
 
 def layout_digest() -> str:

@@ -13,6 +13,7 @@ from ulid import ULID
 from pipelines.errors import LoadConflict, SchemaRefused, SourceUnavailable
 from pipelines.state.mirror import Attempt
 from pipelines.sync import codec, horizon, plan
+from pipelines.sync.changes import changes_of, describe_table
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.land import identify_key
@@ -22,7 +23,7 @@ from pipelines.sync.plan import DayRange
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
 from pipelines.sync.remnants import drop_remnants
-from pipelines.sync.schema import check_names, plan_changes
+from pipelines.sync.schema import columns_to_fill, judge_changes
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.sizes import sizes_of
 from pipelines.sync.spec import TableSpec
@@ -55,14 +56,13 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
     drop_remnants(engine, spec)
     with step("plan"):
+        spec, schema = describe_table(engine, spec)
         observation = engine.source.observe(spec)
-        schema = engine.source.describe(spec)
-    check_names(spec, schema)
     try:
-        changes = plan_changes(spec, engine.mirror.schema(spec.id), schema)
+        changes = changes_of(engine, spec, schema)
     except SchemaRefused as error:
         return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
-    windows = list(_windows(engine, spec, schema, observation, days, changes))
+    windows = _windows(engine, spec, schema, observation, days, changes)
     plans = (plan_load(engine, spec, schema, observation, window) for window in windows)  # each on what the one before committed
     result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
     if result.outcome == "held":
@@ -82,7 +82,8 @@ def _note_schema(engine: Engine, spec: TableSpec, schema: TableSchema) -> None:
     """Record a schema whose comments or defaults changed where no load did it: a new version, and no row is touched."""
     known = engine.mirror.schema(spec.id)
     if known is not None and known != schema and known.shape == schema.shape:
-        engine.warehouse.ensure_table(spec, schema, engine.mirror.status(spec.id).load_id or "held")
+        told = [change.told for change in judge_changes(spec, known, schema)]
+        engine.warehouse.ensure_table(spec, schema, told)
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
 
 
@@ -91,7 +92,7 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
     with open_folder(engine, spec, planned) as folder:
         read_and_land(engine, spec, folder, attempt)
         changed, same = changed_days(engine, spec, folder.plan, digest_load(engine, spec, folder))
-        if not changed:
+        if not changed and not folder.plan.window.columns:
             folder.discard()
             note, rows = _why_reread(spec, folder.plan), sum(digest.rows for digest in same)
             return TableResult(spec.id, "unchanged", reread_rows=rows, note=note, as_of=folder.plan.observation.observed_at)
@@ -106,8 +107,8 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         attempt.note("load", folder.rows)
         engine.progress(spec, "load", folder.rows)
         entry = commit_load(engine, spec, ReadyLoad(folder, gated, changed, same))
-        note = _why_reread(spec, folder.plan)
-        return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=note, as_of=entry.data_as_of)
+        as_of = None if folder.plan.window.columns else entry.data_as_of
+        return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=_why_reread(spec, folder.plan), as_of=as_of)
 
 
 def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
@@ -119,14 +120,31 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
     changes: Sequence[SchemaChange],
 ) -> Iterator[Window]:
     watermark = engine.mirror.status(spec.id).watermark
-    is_reread = plan.is_reread(spec, watermark, changes, identify_key(spec, engine.mask_key))
+    rest = () if columns_to_fill(spec, schema, changes) else changes
+    is_reread = plan.is_reread(spec, watermark, rest, identify_key(spec, engine.mask_key))
     if spec.mode == "snapshot":
         yield Window()
     elif spec.mode == "incremental":
+        if not changes and not is_reread and _is_filling(engine, spec):  # its landed chunks stand on what is committed now
+            yield from _fill_window(engine, spec)
         yield plan.cursor_window(spec, None if is_reread else watermark, observation)
+        yield from _fill_window(engine, spec)
     else:
         wanted = plan.requested_days(spec, days, engine.today()) if days else _missing_days(engine, spec, is_reread)
         yield from _day_windows(engine, spec, schema, wanted)
+
+
+def _fill_window(engine: Engine, spec: TableSpec) -> Iterator[Window]:
+    """Yield the window that fills the columns which have no values yet in rows of before they came, if there are any."""
+    watermark = engine.mirror.status(spec.id).watermark
+    if watermark and watermark.unfilled:
+        yield Window(columns=watermark.unfilled)
+
+
+def _is_filling(engine: Engine, spec: TableSpec) -> bool:
+    """Whether a fill was left unfinished."""
+    with engine.landing.reopen_load(spec) as unfinished:
+        return bool(unfinished and unfinished.plan.window.columns)
 
 
 def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: Sequence[date]) -> list[Window]:
@@ -152,6 +170,8 @@ def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation:
     """Decide a load: what it is about, and on which committed state it stands."""
     status = engine.mirror.status(spec.id)
     known = engine.mirror.schema(spec.id)
+    if window.columns:  # a table whose older rows get a column is not newer than it was
+        observation = Observation(status.data_as_of or engine.clock())
     return LoadPlan(
         load_id=str(ULID()),
         table=spec.id,
@@ -186,7 +206,7 @@ def summarise(spec: TableSpec, results: Sequence[TableResult]) -> TableResult:
 def _hold(engine: Engine, spec: TableSpec, schema: TableSchema, result: TableResult) -> TableResult:
     """Note that the data stay out. A table held on its first load exists, empty, so that models on it build."""
     if engine.mirror.status(spec.id).load_id is None:
-        engine.warehouse.ensure_table(spec, schema, "held")
+        engine.warehouse.ensure_table(spec, schema, ())
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
     engine.mirror.record_held(spec.id, result.held_reason or "held", result.note or None, engine.today())
     return result
@@ -198,6 +218,8 @@ def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
         return f"the last {spec.partition.lookback_days + 1} days are read again for late rows"
     if spec.mode == "snapshot":
         return "a snapshot is read whole"
+    if planned.window.columns:
+        return f"older rows were read for {', '.join(planned.window.columns)}"
     if planned.window.lower is None:
         return ""
     told = f"rows from {planned.window.lower} on are read again, so that none that was committed late is missed"

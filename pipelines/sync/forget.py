@@ -8,12 +8,14 @@ from dataclasses import dataclass
 
 from pipelines.errors import ConfigError, LoadConflict, PrerequisiteError
 from pipelines.landing.cleaning import find_busy_load, purge_table
+from pipelines.sync.changes import describe_table
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
 from pipelines.sync.load import ReadyLoad, commit_load
 from pipelines.sync.model import Bound, LedgerEntry, Part, Window
 from pipelines.sync.protocols import ReadRequest
 from pipelines.sync.reread import plan_keys
+from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
 
 # Equal values of these can differ as text (1.1 and 1.10, 3 and 3.0), and rows are found by their key's text.
@@ -37,8 +39,9 @@ def forget_row(engine: Engine, spec: TableSpec, key: Bound, forgotten_by: str) -
     the source, because the next sync would bring it back, and ``LoadConflict`` if another run works on the table.
     """
     _check_key(spec, key)
+    spec, schema = describe_table(engine, spec)
     key = engine.source.read_key(spec, key)
-    _check_source(engine, spec, key)
+    _check_source(engine, spec, schema, key)
     if busy := find_busy_load(engine.landing, spec):
         raise LoadConflict(
             "another run is loading this table now, and may have read the row before it was deleted.",
@@ -52,7 +55,7 @@ def forget_row(engine: Engine, spec: TableSpec, key: Bound, forgotten_by: str) -
     if engine.mirror.status(spec.id).load_id is None:
         return Forgotten(key, None, 0, landed)
     entries = len(engine.warehouse.read_quarantine(spec, None, json.dumps(key, ensure_ascii=False), None))
-    planned = plan_keys(engine, spec, engine.source.describe(spec), [key])
+    planned = plan_keys(engine, spec, schema, [key])
     with engine.landing.open_load(spec, planned) as folder:
         try:
             entry = commit_load(engine, spec, ReadyLoad(folder, GatedLoad(), forgotten_by=forgotten_by))
@@ -74,8 +77,7 @@ def _check_key(spec: TableSpec, key: Bound) -> None:
         raise ConfigError([problem], safe="Nothing was changed.", remedy="Give one value for each column of the key, in this order.")
 
 
-def _check_source(engine: Engine, spec: TableSpec, key: Bound) -> None:
-    schema = engine.source.describe(spec)
+def _check_source(engine: Engine, spec: TableSpec, schema: TableSchema, key: Bound) -> None:
     if vague := [name for name in spec.key if schema.column(name).source_type in _VAGUE_TYPES]:
         raise ConfigError(
             [f"{spec.id}: {', '.join(vague)} is {schema.column(vague[0]).source_type}, of which one value can be written in several ways."],

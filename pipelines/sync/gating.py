@@ -4,7 +4,7 @@ What the engine itself always checks: a value that no type can hold, a NULL in t
 rows stepped aside. Everything else is the table's expectations, judged by the Gate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
 from pipelines.sync.model import NULL_KEY, Chunk, StagedFile, Verdict
 from pipelines.sync.protocols import UNFIT_COLUMN, Gate, LandedLoad, LoadSize, RowFinding
-from pipelines.sync.spec import TableSpec
+from pipelines.sync.spec import Expectation, TableSpec
 
 # Below this many rows a share says little: three bad rows of twenty are a bad day, not a broken source.
 ALWAYS_TOLERATED = 10
@@ -60,14 +60,17 @@ def gate_load(request: GateRequest) -> GatedLoad:
     """
     spec, folder = request.spec, request.folder
     gated, findings = GatedLoad(), list[RowFinding]()
+    window = folder.plan.window
+    if window.columns:
+        spec = replace(spec, expectations=tuple(expectation for expectation in spec.expectations if is_about(expectation, window.columns)))
+        request = replace(request, spec=spec)
     # Rows that are read again one by one are mostly bad, or they would not be: a share of them says nothing.
-    is_whole = not folder.plan.window.keys
-    budget = most_aside(spec, folder.rows) if is_whole and not request.is_released else folder.rows
+    budget = folder.rows if window.keys or request.is_released else most_aside(spec, folder.rows)
     for chunk in folder.chunks:
         findings += _gate_chunk(request, chunk, gated, budget)
     own = _own_verdicts(spec, folder, gated, budget)
     landed = LandedLoad(folder.files, folder.rows, request.sizes, request.past)
-    load_findings = request.gate.check_load(spec, landed) if is_whole else None
+    load_findings = None if window.keys or window.columns else request.gate.check_load(spec, landed)
     gated.verdicts = (*own, *request.gate.judge(spec, findings, load_findings))
     failed = [verdict for verdict in gated.verdicts if verdict.on_failure == "hold" and not verdict.passed]
     # No person can let a repeated key in: the table would have one of its rows, and nobody could say which.
@@ -75,6 +78,13 @@ def gate_load(request: GateRequest) -> GatedLoad:
     if stopping:
         gated.held_reason = f"gate {'; '.join(map(_tell, stopping))}"
     return gated
+
+
+def is_about(expectation: Expectation, columns: Collection[str]) -> bool:
+    """Whether an expectation looks at these columns and at no other."""
+    named = [value for name, value in expectation.arguments.items() if name.startswith("column")]
+    names = [name for value in named for name in (value if isinstance(value, (list, tuple)) else [value])]
+    return bool(names) and set(names) <= set(columns)
 
 
 def most_aside(spec: TableSpec, rows: int) -> int:

@@ -1,6 +1,7 @@
 """Load and commit: what of a landed load is new at all, and the hand-over to the warehouse's one transaction."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -9,11 +10,12 @@ from pipelines.errors import CommitUnknown, LandingCorrupt
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync import codec, horizon
+from pipelines.sync.changes import changes_of
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
 from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, Watermark
-from pipelines.sync.schema import plan_changes, raw_columns
-from pipelines.sync.shape import TableSchema
+from pipelines.sync.schema import columns_to_fill, judge_changes, landed_columns, raw_columns
+from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
@@ -23,6 +25,8 @@ LEDGER_TRIES = 5  # after a commit of unknown outcome, with a growing pause
 def digest_load(engine: Engine, spec: TableSpec, folder: LoadFolder) -> tuple[DayDigest, ...]:
     """Return the digest of each day of the load, or one of the whole."""
     columns = [column.name for column in raw_columns(spec, folder.plan.schema)]
+    if folder.plan.window.columns:
+        return ()  # what the next read returns is another thing
     if not spec.partition or folder.plan.window.is_null:
         return (scan.digest_all(folder.files, columns),)
     type_ = folder.plan.schema.column(spec.partition.column).arrow_type
@@ -89,7 +93,8 @@ def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntr
         except CommitUnknown as error:
             entry = _ask_ledger(engine, staged, error)
     with step("mirror"):
-        if spec.partition:  # other days may have lost their digests: see `Warehouse.commit`
+        # Other days may have lost their digests: see `Warehouse.commit`. And a new schema has a history.
+        if spec.partition or staged.plan.schema_version != engine.mirror.status(spec.id).schema_version:
             engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
         else:
             engine.mirror.record_commit(entry, staged.watermark, staged.days, folder.plan.schema)
@@ -100,33 +105,37 @@ def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntr
 
 def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> StagedLoad:
     folder, gated, planned = ready.folder, ready.gated, ready.folder.plan
+    changes = changes_of(engine, spec, planned.schema)
+    known = engine.mirror.schema(spec.id)
     return StagedLoad(
         plan=planned,
         spec=spec,
-        columns=raw_columns(spec, planned.schema),
-        changes=plan_changes(spec, engine.mirror.schema(spec.id), planned.schema),
+        columns=landed_columns(spec, planned.schema, planned.window),
+        changes=changes,
         files=tuple(gated.files),
         chunks=tuple(folder.chunks),
         rows_read=folder.rows,
-        watermark=_next_watermark(engine, spec, folder, ready.changed),
+        watermark=replace(_next_watermark(engine, spec, folder, ready.changed), unfilled=_unfilled(engine, spec, planned, changes)),
         days=ready.changed if spec.partition else (),
         skipped_days=ready.same if spec.partition else (),
         time_zone=engine.time_zone,
         token=token,
         # Only a moving cursor can put one row into two chunks; a key's order has each row once.
-        may_repeat_keys=spec.mode == "incremental" and len(folder.chunks) > 1 and not planned.window.keys,
+        may_repeat_keys=spec.mode == "incremental" and len(folder.chunks) > 1 and planned.window.column is not None,
         # A row that was asked for and is gone: where deletes are not followed, its last version stays.
         removes_missing=bool(ready.forgotten_by) or spec.mode != "incremental",
         released_by=ready.released_by,
         forgotten_by=ready.forgotten_by,
+        told=tuple(change.told for change in judge_changes(spec, known, planned.schema)),
     )
 
 
 def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed: tuple[DayDigest, ...]) -> Watermark:
     planned = folder.plan
-    if planned.window.keys:
+    if planned.window.keys or planned.window.columns:
         # The table is as far as it was, only these rows are newer; so what the last read returned is not what stands in it.
-        return replace(engine.mirror.status(spec.id).watermark or Watermark(), load_id=planned.load_id, digest=None)
+        before = engine.mirror.status(spec.id).watermark or Watermark()
+        return replace(before, load_id=planned.load_id, digest=before.digest if planned.window.columns else None)
     watermark = Watermark(
         load_id=planned.load_id,
         spec_fingerprint=planned.spec_fingerprint,
@@ -146,6 +155,18 @@ def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed
         digest=_digest_tail(spec, folder, lower),
         observations=horizon.remember(before.observations, planned.observation),
     )
+
+
+def _unfilled(engine: Engine, spec: TableSpec, planned: LoadPlan, changes: Sequence[SchemaChange]) -> tuple[str, ...]:
+    """Return the columns that have no values yet in rows of before: those of older changes under their names of now, and new ones."""
+    if planned.window.columns or (planned.window.lower is None and not planned.window.keys):
+        return ()
+    before = engine.mirror.status(spec.id).watermark
+    names = before.unfilled if before else ()
+    gone = {change.before.name for change in changes if change.kind in ("drop", "rename") and change.before}
+    now = {change.before.name: change.after.name for change in changes if change.kind == "rename" and change.before and change.after}
+    kept = [now.get(name, name) for name in names if name in now or name not in gone]
+    return tuple(dict.fromkeys([*kept, *columns_to_fill(spec, planned.schema, changes)]))
 
 
 def _digest_tail(spec: TableSpec, folder: LoadFolder, lower: str | None) -> DayDigest:

@@ -41,6 +41,7 @@ class Window:
 
     ``days`` are the days of a partitioned table; empty otherwise. ``is_null`` is the window of NULL partition values.
     ``keys`` are the rows that are read again one by one, each key in the source's own text; then nothing else bounds the window.
+    ``columns`` are those that are filled in rows which stand already: they are read alone, with the key and the cursor, of all rows.
     """
 
     column: str | None = None
@@ -49,6 +50,7 @@ class Window:
     days: tuple[date, ...] = ()
     is_null: bool = False
     keys: tuple[Bound, ...] = ()
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,7 @@ class Watermark:
     spec_fingerprint: str = ""
     content_fingerprint: str = ""  # of the part of the spec that decides which rows and values stand in the table
     mask_key_id: str = ""  # of the key that its `hmac` columns were hashed with
+    unfilled: tuple[str, ...] = ()  # columns that have no values yet in rows from before they came
 
 
 @dataclass(frozen=True)
@@ -218,6 +221,7 @@ class StagedLoad:
     removes_missing: bool = False  # rows of `window.keys` that did not land are deleted
     released_by: str | None = None
     forgotten_by: str | None = None  # who had the rows of `window.keys` forgotten
+    told: tuple[str, ...] = ()  # what changed of the schema, as a person reads it
 
     @property
     def quarantined(self) -> int:
@@ -242,6 +246,16 @@ class LedgerEntry:
     chunks: int
     bytes: int
     quarantined_open: int
+
+
+@dataclass(frozen=True)
+class SchemaVersion:
+    """A table's schema as a load committed it, and what had changed of it since the version before, as a person reads it."""
+
+    version: int
+    schema: TableSchema
+    changes: tuple[str, ...]
+    recorded_at: datetime
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pipelines.sync import codec
 from pipelines.sync.model import Observation, Watermark, Window
+from pipelines.sync.schema import CHANGES_VALUES
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 
@@ -32,12 +33,13 @@ def cursor_window(spec: TableSpec, watermark: Watermark | None, observation: Obs
 def is_reread(spec: TableSpec, watermark: Watermark | None, changes: Sequence[SchemaChange], mask_key_id: str) -> bool:
     """Whether what was loaded before must be read again, because rows that did not move are not what they were.
 
-    That is so when key, cursor, masks or the key of the masks changed, and when a column was added (with values) or got another type.
+    That is so when key, cursor, masks or the key of the masks changed, when a column was added (with values) or got another type
+    (unless it can be filled by itself: see ``schema.columns_to_fill``), and when another table has the name now.
     """
     if watermark is None:
         return False
     is_other = watermark.content_fingerprint not in ("", codec.content_fingerprint(spec)) or watermark.mask_key_id not in ("", mask_key_id)
-    return is_other or any(change.kind in ("add", "widen") for change in changes)
+    return is_other or any(change.kind in (*CHANGES_VALUES, "swap") for change in changes)
 
 
 def missing_days(spec: TableSpec, committed: Collection[date], source: DayRange | None, today: date) -> list[date]:

@@ -16,6 +16,7 @@ from pipelines.sync.model import (
     QuarantineCount,
     QuarantineEntry,
     QuarantineState,
+    SchemaVersion,
     StagedLoad,
     Verdict,
     WaitingRows,
@@ -61,7 +62,13 @@ class Source(Protocol):
     """
 
     def describe(self, spec: TableSpec) -> TableSchema:
-        """Return the table's shape now. MUST raise ``PrerequisiteError`` if the table or a declared column is not there."""
+        """Return the table's shape now.
+
+        MUST raise ``PrerequisiteError`` if a declared column is not there, and its ``TableMissing`` if the table is not.
+        """
+
+    def find_relation(self, spec: TableSpec, identity: str) -> str | None:
+        """Return what the table of ``TableSchema.identity`` is called now, in the same schema; None if it is gone or cannot be told."""
 
     def read_key(self, spec: TableSpec, key: Bound) -> Bound:
         """Return a key as the source writes it: `007` of an integer is `7`. MUST raise ``ConfigError`` for what cannot be a key."""
@@ -102,7 +109,13 @@ class WarehouseState:
     watermarks: dict[str, Watermark]  # by table id
     entries: tuple[LedgerEntry, ...]  # committed since the instant that was asked for
     days: dict[str, dict[str, tuple[int, str]]]  # table id -> ISO day -> (rows, digest)
-    schemas: dict[str, tuple[int, TableSchema]]  # table id -> (version, newest schema)
+    versions: dict[str, tuple[SchemaVersion, ...]]  # by table id, oldest first
+    approvals: dict[str, tuple[str, ...]]  # by table id: see `schema.identify_changes`
+
+    def newest(self, table_id: str) -> SchemaVersion | None:
+        """Return the last committed schema version of a table."""
+        versions = self.versions.get(table_id)
+        return versions[-1] if versions else None
 
 
 class Warehouse(Protocol):
@@ -113,16 +126,20 @@ class Warehouse(Protocol):
         """Whether a question costs nothing (a file) or wakes a machine that is paid for."""
 
     def read_state(self, tables: Sequence[str]) -> WarehouseState:
-        """Return watermarks, days, schemas and the newest ledger entries of ``tables``."""
+        """Return watermarks, days, schema versions, approvals and the newest ledger entries of ``tables``."""
 
     def claim(self, spec: TableSpec) -> int:
         """Take the table's fencing token in a short statement of its own; every earlier token is void from then on."""
 
-    def ensure_table(self, spec: TableSpec, schema: TableSchema, load_id: str) -> int:
+    def ensure_table(self, spec: TableSpec, schema: TableSchema, told: Sequence[str]) -> int:
         """Make sure that the (possibly empty) raw table and a schema version exist; return the newest version.
 
-        A schema that differs from the newest only in comments and defaults becomes a version of its own; no other does.
+        A schema that differs from the newest only in comments, defaults and the table's own name becomes a version of its own,
+        which ``told`` describes; no other does.
         """
+
+    def approve(self, spec: TableSpec, approval: str, told: Sequence[str], approved_by: str) -> None:
+        """Keep on record that a person allows changes of the table's schema: what they are, and their id."""
 
     def commit(self, load: StagedLoad) -> LedgerEntry:
         """Make the load visible in one transaction: DDL, rows, quarantine, days, ledger, watermark, and last the fence.

@@ -44,7 +44,7 @@ def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
     if (planned.window.days or planned.window.column is None) and planned.planned_at - unfinished.planned_at > RESUMABLE_FOR:
         return False
     old, new = unfinished.window, planned.window
-    is_same_start = (old.column, old.lower, old.is_null) == (new.column, new.lower, new.is_null)
+    is_same_start = (old.column, old.lower, old.is_null, old.columns) == (new.column, new.lower, new.is_null, new.columns)
     is_same_window = old == new or (not old.days and not new.days and is_same_start)
     return is_same_window and _stands_on(unfinished) == _stands_on(planned)
 
@@ -87,7 +87,7 @@ def _parts(spec: TableSpec, planned: LoadPlan) -> tuple[Part, ...]:
     """Return what is read: the window, then rows that have no place in it, then rows without a whole key."""
     if planned.is_stream:
         return ("stream",)
-    if planned.window.keys:
+    if planned.window.keys or planned.window.columns:
         return ("window",)
     parts: list[Part] = ["window"]
     if spec.cursor:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
 from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
+from pipelines.sync.changes import changes_of, describe_table
 from pipelines.sync.context import Engine
 from pipelines.sync.engine import MAX_REPLANS, plan_load, summarise, sync_table
 from pipelines.sync.gating import GateRequest, gate_load
@@ -20,7 +21,6 @@ from pipelines.sync.model import Bound, LoadPlan, Observation, TableResult, Wait
 from pipelines.sync.plan import DayRange, is_reread
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import read_and_land
-from pipelines.sync.schema import check_names, plan_changes
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
 
@@ -56,8 +56,9 @@ def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> Tab
     for _ in range(MAX_REPLANS + 1):
         try:
             with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
-                planned = plan_keys(engine, spec, engine.source.describe(spec), keys)
-                result = _reread(engine, spec, planned, attempt)
+                found, schema = describe_table(engine, spec)
+                planned = plan_keys(engine, found, schema, keys)
+                result = _reread(engine, found, planned, attempt)
                 attempt.finish(result.outcome, result.held_reason)
                 return result
         except (SchemaMoved, LoadConflict):
@@ -72,12 +73,11 @@ def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> Tab
 
 def plan_keys(engine: Engine, spec: TableSpec, schema: TableSchema, keys: Sequence[Bound]) -> LoadPlan:
     """Decide a load of single rows. Raises ``PrerequisiteError`` unless schema and entry are those of the last load."""
-    check_names(spec, schema)
     if engine.warehouse.is_free_to_ask:
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
     status = engine.mirror.status(spec.id)
     is_other = status.watermark is None or is_reread(spec, status.watermark, (), identify_key(spec, engine.mask_key))
-    if is_other or plan_changes(spec, engine.mirror.schema(spec.id), schema):
+    if is_other or changes_of(engine, spec, schema):
         raise PrerequisiteError(
             [f"{spec.id}: its schema or its entry changed since the last load, so all of it is read again anyway."],
             safe="Nothing was changed.",

@@ -1,30 +1,47 @@
-"""What a change of the source's schema means for the warehouse: a list of lossless moves, or a refusal. Pure.
+"""What a change of the source's schema means for the warehouse: a list of moves, each lossless or approved, or a refusal. Pure.
 
 A column is the same column if the database's own identity says so, in the same relation; otherwise names are compared and
 nothing is called a rename.
 """
 
+import hashlib
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import pyarrow as pa
 
 from pipelines.errors import PrerequisiteError, SchemaRefused
+from pipelines.sync.model import Window
 from pipelines.sync.protocols import UNFIT_COLUMN
 from pipelines.sync.shape import Column, SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 
 Judgement = Literal["safe", "needs approval", "breaking"]
 # Each type holds every value of those before it, digit by digit.
+CHANGES_VALUES = ("add", "widen", "retype")  # of rows that did not move
 _INTEGERS = (pa.int16(), pa.int32(), pa.int64())
 RESERVED = frozenset({"_load_id", "_loaded_at", "_daybreak_file", "file_row_number", UNFIT_COLUMN})
 _INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 
 
 def raw_columns(spec: TableSpec, schema: TableSchema) -> tuple[Column, ...]:
-    """Return what lands after masks: dropped columns are gone, hashed ones are text."""
-    kept = (column for column in schema.columns if spec.masks.get(column.name) != "drop")
+    """Return what stands in the warehouse: columns whose mask is `drop` are gone, hashed ones are text."""
+    return landed_columns(spec, schema, Window())
+
+
+def landed_columns(spec: TableSpec, schema: TableSchema, window: Window) -> tuple[Column, ...]:
+    """Return what lands of the rows of a window, after masks."""
+    kept = read_columns(spec, schema, window)
     return tuple(_hashed(column) if spec.masks.get(column.name) == "hmac" else column for column in kept)
+
+
+def read_columns(spec: TableSpec, schema: TableSchema, window: Window) -> tuple[Column, ...]:
+    """Return what is read of the rows of a window, before masks: of columns that are filled, those with the key and the cursor."""
+    wanted = {*spec.key, spec.cursor, *window.columns}
+    kept = (column for column in schema.columns if spec.masks.get(column.name) != "drop")
+    return tuple(column for column in kept if not window.columns or column.name in wanted)
 
 
 def check_names(spec: TableSpec, schema: TableSchema) -> None:
@@ -54,60 +71,130 @@ def check_names(spec: TableSpec, schema: TableSchema) -> None:
 
 @dataclass(frozen=True)
 class JudgedChange:
-    """One change of the source's schema, and what the contract makes of it. ``change`` is None where no lossless move exists."""
+    """One change of the source's schema, and what the contract makes of it. ``change`` is None where the warehouse has nothing to do."""
 
     told: str
     judgement: Judgement
     change: SchemaChange | None = None
 
 
+@dataclass(frozen=True)
+class Known:
+    """What a table's last load left: its schema, and the approvals that were given since the beginning."""
+
+    schema: TableSchema | None
+    approvals: Collection[str] = ()
+
+
 def judge_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[JudgedChange, ...]:
     """Return what changed from ``before`` (the last committed schema) to ``after``, each change judged by the table's contract.
 
     `evolve` lets lossless moves happen and holds the rest, `approve` holds every change, and to `freeze` every change is breaking.
+    What lands is not changed by nullability, defaults and keys, so those are told and never held.
     """
     if before is None:
         return ()
-    changes, lossy = _compare(spec, before, after)
     held: Judgement = "breaking" if spec.contract == "freeze" else "needs approval"
     lossless: Judgement = "safe" if spec.contract == "evolve" else held
-    return (*(JudgedChange(told, held) for told in lossy), *(JudgedChange(str(change), lossless, change) for change in changes))
+    judged = [JudgedChange(told, lossless) for told in _compare_names(spec, before, after)]
+    for change in _compare(spec, before, after):
+        lost = ", which may not hold every value" if change.kind == "retype" else ""
+        judged.append(JudgedChange(f"{change}{lost}", held if change.kind == "retype" else lossless, change))
+    return (*judged, *(JudgedChange(told, "safe") for told in _compare_rules(spec, before, after)))
 
 
-def plan_changes(spec: TableSpec, before: TableSchema | None, after: TableSchema) -> tuple[SchemaChange, ...]:
-    """Return the moves from ``before`` to ``after``. Raises ``SchemaRefused`` if a change is not safe as judged by ``judge_changes``."""
-    judged = judge_changes(spec, before, after)
-    if refused := [change.told for change in judged if change.judgement != "safe"]:
+def plan_changes(spec: TableSpec, known: Known, after: TableSchema) -> tuple[SchemaChange, ...]:
+    """Return the moves from the last committed schema to ``after``.
+
+    Raises ``SchemaRefused`` if a change is not safe as judged by ``judge_changes``, and was not approved.
+    """
+    judged = judge_changes(spec, known.schema, after)
+    refused = [change for change in judged if change.judgement != "safe"]
+    approval = identify_changes(spec, judged)
+    if any(change.judgement == "breaking" for change in refused) or (refused and approval not in known.approvals):
+        look = f"Look at it with `daybreak plan {spec.source}`"
         raise SchemaRefused(
-            f"the source changed: {'; '.join(refused)}; the contract is `{spec.contract}`.",
+            f"the source changed: {'; '.join(change.told for change in refused)}; the contract is `{spec.contract}`.",
             safe="Nothing was written; the last load stands.",
-            remedy="Allow it with `contract: evolve` where it is lossless, or revert the source; "
-            f"entry `{spec.name}` of catalog {spec.source}.",
+            remedy=f"{look}; change the contract of `{spec.name}` in the catalog to let it in, or revert the source."
+            if spec.contract == "freeze"
+            else f"{look}; let it in with `daybreak apply {spec.source} --approve {approval}`, or revert the source.",
             table=spec.id,
         )
     return tuple(change.change for change in judged if change.change)
 
 
-def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> tuple[list[SchemaChange], list[str]]:
-    """Return the lossless moves, and in words what is none."""
+def identify_changes(spec: TableSpec, judged: Sequence[JudgedChange]) -> str:
+    """Return the id by which a person approves just these changes of this table, from just this schema: eight hex digits."""
+    told = [spec.id, *(change.told for change in judged if change.judgement != "safe")]
+    columns = [
+        str(column.identity) for change in judged if change.change for column in (change.change.before, change.change.after) if column
+    ]
+    return hashlib.sha256(json.dumps([told, columns]).encode()).hexdigest()[:8]
+
+
+def columns_to_fill(spec: TableSpec, schema: TableSchema, changes: Sequence[SchemaChange]) -> tuple[str, ...]:
+    """Return the columns whose values of older rows are read by themselves, with the key and the cursor, instead of whole rows.
+
+    None where whole rows have to be read: without a unique index, and when the key, the cursor or the table itself is another.
+    """
+    if spec.mode != "incremental" or not schema.has_unique_key or any(change.kind == "swap" for change in changes):
+        return ()
+    named = tuple(change.after.name for change in changes if change.after and change.kind in CHANGES_VALUES)
+    return () if {*spec.key, spec.cursor} & set(named) else named
+
+
+def is_restart(spec: TableSpec, changes: Sequence[SchemaChange]) -> bool:
+    """Whether rows cannot be matched with those of before: the table is kept under another name, and loaded anew."""
+    decides = {*spec.key, *([spec.partition.column] if spec.partition else [])}
+    return any(change.kind == "retype" and change.after and change.after.name in decides for change in changes)
+
+
+def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[SchemaChange]:
+    """Return the moves from one shape to the other."""
     old, new = raw_columns(spec, before), raw_columns(spec, after)
     is_same_relation = before.identity == after.identity
-    changes, lossy, matched = [], [], set()
+    changes, matched = [] if is_same_relation else [SchemaChange("swap")], set[str]()
     for column in new:
         known = _same(column, old, is_same_relation)
         if known is None:
             changes.append(SchemaChange("add", None, column))
             continue
         matched.add(known.name)
+        is_other_type = known.arrow_type != column.arrow_type
+        if is_other_type and not is_widening(known.arrow_type, column.arrow_type):
+            changes.append(SchemaChange("retype", known, column))
+            continue
         if known.name != column.name:
             changes.append(SchemaChange("rename", known, column))
-        if known.arrow_type != column.arrow_type:
-            if is_widening(known.arrow_type, column.arrow_type):
-                changes.append(SchemaChange("widen", known, column))
-            else:
-                lossy.append(f"{column.name}: {known.source_type} to {column.source_type}, which may lose values")
-    changes += [SchemaChange("drop", column, None) for column in old if column.name not in matched]
-    return changes, lossy
+        if is_other_type:
+            changes.append(SchemaChange("widen", known, column))
+    return [*changes, *(SchemaChange("drop", column) for column in old if column.name not in matched)]
+
+
+def _compare_names(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[str]:
+    """Say that the table has another name in the source, unless the catalog says so itself."""
+    is_told = after.relation == (spec.relation or spec.name) or not before.relation
+    if is_told or before.identity != after.identity or before.relation == after.relation:
+        return []
+    return [f"the table is now called {after.relation}, was {before.relation}"]
+
+
+def _compare_rules(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[str]:
+    """Say what changed of the rules that the source's rows obey."""
+    told = []
+    if before.has_unique_key != after.has_unique_key:
+        told.append(f"a unique index on the key ({', '.join(spec.key)}) is {'there now' if after.has_unique_key else 'gone'}")
+    old = raw_columns(spec, before)
+    for column in raw_columns(spec, after):
+        known = _same(column, old, before.identity == after.identity)
+        if known is None:
+            continue
+        if known.is_nullable != column.is_nullable:
+            told.append(f"{column.name} may {'be' if column.is_nullable else 'not be'} NULL {'now' if column.is_nullable else 'any more'}")
+        if known.default != column.default:
+            told.append(f"the default of {column.name} is {column.default or 'none'}, was {known.default or 'none'}")
+    return told
 
 
 def _same(column: Column, old: tuple[Column, ...], is_same_relation: bool) -> Column | None:

@@ -57,11 +57,14 @@ class TableSchema:
     kind: Literal["table", "partitioned", "view"] = "table"
     has_unique_key: bool = False  # a unique, total, immediate index on exactly the declared key
     comment: str | None = None
+    relation: str = ""  # what the source calls the table; schemas recorded by earlier releases do not say
 
     @property
     def shape(self) -> "TableSchema":
-        """What decides how rows are read and loaded: the schema without comments and defaults."""
-        return replace(self, comment=None, columns=tuple(replace(column, comment=None, default=None) for column in self.columns))
+        """What decides how rows are read and loaded: the schema without comments, defaults and the table's own name."""
+        return replace(
+            self, comment=None, relation="", columns=tuple(replace(column, comment=None, default=None) for column in self.columns)
+        )
 
     def column(self, name: str) -> Column:
         """Return the column called ``name``; KeyError if there is none."""
@@ -73,14 +76,20 @@ class TableSchema:
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """One lossless move. ``before`` is None for an added column, ``after`` for a dropped one (kept, and NULL from then on)."""
+    """One move of a table's shape. ``before`` is None for an added column, ``after`` for a dropped one (kept, and NULL from then on).
 
-    kind: Literal["add", "drop", "rename", "widen"]
-    before: Column | None
-    after: Column | None
+    A column of another type that does not hold every old value is kept under another name, and a new one stands in its place
+    (``retype``). ``swap``: another relation has the table's name now, so nothing is known of its rows; no column says so.
+    """
+
+    kind: Literal["add", "drop", "rename", "widen", "retype", "swap"]
+    before: Column | None = None
+    after: Column | None = None
 
     def __str__(self) -> str:
         """Render as a person would say it."""
+        if self.kind == "swap":
+            return "the table is another one now: restored, moved or replaced"
         if self.before and self.after:
             told = f"called {self.after.name}" if self.kind == "rename" else f"{self.after.source_type}, was {self.before.source_type}"
             return f"{self.before.name} is now {told}"

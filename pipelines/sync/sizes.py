@@ -32,6 +32,6 @@ def sizes_of(
 
 def _is_comparable(spec: TableSpec, entry: Mapping[str, Any]) -> bool:
     window = entry["window"]
-    if entry["mode"] != spec.mode or window.get("keys"):
+    if entry["mode"] != spec.mode or window.get("keys") or window.get("columns"):
         return False
     return spec.mode == "snapshot" or window["lower"] is not None

@@ -53,11 +53,18 @@ class TableSpec:
     contract: Contract = "evolve"
     owner: str = ""
     max_quarantined: int | float = 0.05  # rows (int), or a share of the load's (float); above it the load is held
+    relation: str = ""  # what the source calls the table, where that is not ``name``
+    followed: str = ""  # what it is called since it was renamed there, as long as nobody told the catalog
 
     @property
     def id(self) -> str:
         """``source.table``: how people and the state name it."""
         return f"{self.source}.{self.name}"
+
+    @property
+    def source_table(self) -> str:
+        """What the source calls the table."""
+        return self.followed or self.relation or self.name
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """DuckDB as a Warehouse: one file, one writer at a time, DDL inside the transaction. SQL text is in ``duckdb_sql``."""
 
+import json
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -8,20 +9,20 @@ from pathlib import Path
 
 import duckdb
 
-from pipelines.sync import codec
-from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad, WaitingRows
+from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, SchemaVersion, StagedLoad, WaitingRows
 from pipelines.sync.protocols import Traces, WarehouseState
-from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
-from pipelines.warehouses import duckdb_sql as sql
 from pipelines.warehouses.duckdb_access import open_file, rewrite_file, take_turn
-from pipelines.warehouses.duckdb_commit import Commit
+from pipelines.warehouses.duckdb_commit import Commit, make_run
 from pipelines.warehouses.duckdb_entries import count_entries, find_waiting
 from pipelines.warehouses.duckdb_entries import read_entries as read_quarantine
-from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schemas, read_watermarks
+from pipelines.warehouses.duckdb_ledger import read_approvals, read_days, read_entries, read_versions, read_watermarks
+from pipelines.warehouses.duckdb_shape import create_raw_table, record_version
 
+# By the table that came last: a file of an earlier release gets what it lacks.
+HAS_STATE = "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'former_names'"
 STATE_DDL = (Path(__file__).parent / "duckdb_state.sql").read_text(encoding="utf-8")
 
 
@@ -43,7 +44,8 @@ class DuckDBWarehouse:
                 watermarks=read_watermarks(connection, tables),
                 entries=read_entries(connection, tables),
                 days=read_days(connection, tables),
-                schemas=read_schemas(connection, tables),
+                versions=read_versions(connection, tables),
+                approvals=read_approvals(connection, tables),
             )
 
     def claim(self, spec: TableSpec) -> int:
@@ -51,18 +53,27 @@ class DuckDBWarehouse:
         with self._open(f"claim {spec.id}") as connection:
             return self._claim(connection, spec)
 
-    def ensure_table(self, spec: TableSpec, schema: TableSchema, load_id: str) -> int:
-        """Make the empty raw table and its first schema version, unless they are there."""
+    def ensure_table(self, spec: TableSpec, schema: TableSchema, told: Sequence[str]) -> int:
+        """Make the empty raw table and its first schema version, unless they are there; see ``Warehouse.ensure_table``."""
         with self._open(f"create {spec.id}") as connection:
-            version, known = read_schemas(connection, [spec.id]).get(spec.id, (0, None))
-            if known and (known == schema or known.shape != schema.shape):
-                return version
+            versions = read_versions(connection, [spec.id]).get(spec.id, ())
+            known = versions[-1] if versions else None
+            if known and (known.schema == schema or known.schema.shape != schema.shape):
+                return known.version
             connection.execute("begin")
+            run = make_run(connection)
             if not known:
-                create_raw_table(connection, spec, schema)
-            record_schema(connection, spec, schema, version + 1, load_id)
+                create_raw_table(run, spec, schema)
+            version = SchemaVersion(known.version + 1 if known else 1, schema, tuple(told), datetime.now(UTC))
+            record_version(run, spec, version, "held")
             connection.execute("commit")
-            return version + 1
+            return version.version
+
+    def approve(self, spec: TableSpec, approval: str, told: Sequence[str], approved_by: str) -> None:
+        """Keep an approval on record; see ``Warehouse.approve``."""
+        with self._open(f"approve a change of {spec.id}") as connection:
+            values = [spec.source, spec.name, approval, json.dumps(list(told), ensure_ascii=False), approved_by, datetime.now(UTC)]
+            connection.execute("insert into daybreak.approvals values (?, ?, ?, ?, ?, ?)", values)
 
     def commit(self, load: StagedLoad) -> LedgerEntry:
         """Make the load visible in one transaction, the fence last; everything is rolled back if anything raises."""
@@ -142,7 +153,7 @@ class DuckDBWarehouse:
     def _open(self, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
         self.file.parent.mkdir(parents=True, exist_ok=True)
         with open_file(self.file, purpose, self._lock_wait_seconds) as connection:
-            if not connection.execute("select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'traces'").fetchone():
+            if not connection.execute(HAS_STATE).fetchone():
                 connection.execute("begin")
                 connection.execute(STATE_DDL)
                 if not connection.execute("select 1 from daybreak.warehouse").fetchone():
@@ -151,24 +162,3 @@ class DuckDBWarehouse:
                     )
                 connection.execute("commit")
             yield connection
-
-
-def create_raw_table(connection: duckdb.DuckDBPyConnection, spec: TableSpec, schema: TableSchema) -> None:
-    """Create the schema and the table of ``spec``, unless they are there."""
-    connection.execute(f"create schema if not exists {sql.schema_name(spec)}")
-    connection.execute(sql.create_table(spec, raw_columns(spec, schema)))
-
-
-def record_schema(connection: duckdb.DuckDBPyConnection, spec: TableSpec, schema: TableSchema, version: int, load_id: str) -> None:
-    """Note a version of the source's schema; on DuckDB its DDL is in the same transaction, so it is done at once."""
-    connection.execute(
-        "insert into daybreak.schema_versions values ($source, $table, $version, 'done', $schema, $load_id, $now)",
-        {
-            "source": spec.source,
-            "table": spec.name,
-            "version": version,
-            "schema": codec.dump(codec.SCHEMA, schema),
-            "load_id": load_id,
-            "now": datetime.now(UTC),
-        },
-    )

@@ -10,7 +10,7 @@ import duckdb
 from pipelines.errors import LandingCorrupt, LoadConflict
 from pipelines.landing.scan import quote
 from pipelines.sync import codec
-from pipelines.sync.model import Counts, LedgerEntry, StagedLoad
+from pipelines.sync.model import Counts, LedgerEntry, SchemaVersion, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_sql as sql
@@ -21,7 +21,17 @@ from pipelines.warehouses.duckdb_quarantine import (
     stage_aside,
     touched_days,
 )
-from pipelines.warehouses.duckdb_shape import fit_table
+from pipelines.warehouses.duckdb_shape import Run, fit_table, record_version
+
+
+def make_run(connection: duckdb.DuckDBPyConnection) -> Run:
+    """Return what runs a statement with those of the named values that it mentions, and returns its rows."""
+
+    def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
+        used = {name: value for name, value in parameters.items() if f"${name}" in statement}
+        return connection.execute(statement, used or None).fetchall()
+
+    return run
 
 
 class Commit:
@@ -30,6 +40,7 @@ class Commit:
     def __init__(self, connection: duckdb.DuckDBPyConnection, load: StagedLoad) -> None:
         """Keep the connection and the load."""
         self._connection, self._load, self._now = connection, load, datetime.now(UTC)
+        self._execute = make_run(connection)
         self._is_reread = self._is_remade = False
         self._names = {"source": load.spec.source, "table": load.spec.name}
 
@@ -54,10 +65,6 @@ class Commit:
         self._drop_staging()
         return entry
 
-    def _execute(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
-        used = {name: value for name, value in parameters.items() if f"${name}" in statement}
-        return self._connection.execute(statement, used or None).fetchall()
-
     def _prepare_table(self) -> None:
         load = self._load
         stored = self._execute(
@@ -73,14 +80,8 @@ class Commit:
             version=load.plan.schema_version,
         )
         if not known:
-            self._execute(
-                "insert into daybreak.schema_versions values ($source, $table, $version, 'done', $schema, $load_id, $now)",
-                **self._names,
-                version=load.plan.schema_version,
-                schema=codec.dump(codec.SCHEMA, load.plan.schema),
-                load_id=load.plan.load_id,
-                now=self._now,
-            )
+            version = SchemaVersion(load.plan.schema_version, load.plan.schema, load.told, self._now)
+            record_version(self._execute, load.spec, version, load.plan.load_id)
 
     def _stage(self) -> None:
         """Make ``landed`` (all rows), ``aside`` and ``excluded``, ``asked``, ``skipped``, ``changed`` and ``staged`` (the rows to load)."""
@@ -116,6 +117,8 @@ class Commit:
         landed, staged = self._count("landed"), self._count("staged")
         deletion = sql.delete_vanished(load)
         deleted = int(self._execute(deletion)[0][0]) if deletion and before else 0
+        if load.plan.window.columns:
+            return self._fill_columns(staged, before)
         if spec.key and before:
             actions = Counter(str(action) for (action,) in self._execute(sql.merge(load), **stamp))
             inserted, updated = actions["INSERT"], actions["UPDATE"]
@@ -133,6 +136,18 @@ class Commit:
             deleted=deleted,
         )
         if not self._is_sound(counts, landed) or self._total() != before + inserted - deleted:
+            raise self._unbalanced(counts)
+        return counts
+
+    def _fill_columns(self, staged: int, total: int) -> Counts:
+        """Give rows that stand the values of new columns. Rows that are not there, or changed since, are of a later load."""
+        load = self._load
+        standing = int(self._execute(sql.count_standing(load))[0][0])
+        stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
+        updated = len(self._execute(sql.fill(load), **stamp))
+        aside = self._count("aside")
+        counts = Counts(load.rows_read, updated=updated, unchanged=standing - updated, superseded=staged - standing, quarantined=aside)
+        if not counts.is_balanced or staged + aside != load.rows_read or self._total() != total or self._has_repeated_keys():
             raise self._unbalanced(counts)
         return counts
 
@@ -202,6 +217,7 @@ class Commit:
             "upper": plan.window.upper,
             "days": [str(day) for day in plan.window.days],
             **({"keys": len(plan.window.keys)} if plan.window.keys else {}),  # how many: a key may be what has to be forgotten
+            **({"columns": plan.window.columns} if plan.window.columns else {}),
         }
         files = [{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]
         entry = LedgerEntry(

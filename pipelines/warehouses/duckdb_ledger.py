@@ -7,9 +7,9 @@ from typing import Any
 import duckdb
 
 from pipelines.sync import codec
-from pipelines.sync.model import Counts, LedgerEntry, Watermark
-from pipelines.sync.shape import TableSchema
+from pipelines.sync.model import Counts, LedgerEntry, SchemaVersion, Watermark
 
+RECENT_VERSIONS = 100
 RECENT_ENTRIES = 200  # per table: what the mirror needs to repair itself and to show
 
 _ENTRIES = f"""
@@ -44,16 +44,23 @@ def read_days(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> d
     return days
 
 
-def read_schemas(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> dict[str, tuple[int, TableSchema]]:
-    """Return the newest schema version by table id."""
-    rows = _of(
-        connection,
-        "version, table_schema",
-        "schema_versions",
-        tables,
-        "qualify row_number() over (partition by source_name, table_name order by version desc) = 1",
-    )
-    return {table: (int(version), codec.SCHEMA.validate_json(text)) for table, version, text in rows}
+def read_versions(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> dict[str, tuple[SchemaVersion, ...]]:
+    """Return the newest schema versions by table id, oldest first."""
+    columns = "version, table_schema, coalesce(changes, '[]'), recorded_at"
+    newest = f"qualify row_number() over (partition by source_name, table_name order by version desc) <= {RECENT_VERSIONS} order by version"
+    found: dict[str, tuple[SchemaVersion, ...]] = {}
+    for table, version, schema, changes, recorded_at in _of(connection, columns, "schema_versions", tables, newest):
+        read = SchemaVersion(int(version), codec.SCHEMA.validate_json(schema), tuple(json.loads(changes)), recorded_at)
+        found[table] = (*found.get(table, ()), read)
+    return found
+
+
+def read_approvals(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the ids of all that people approved, by table id."""
+    found: dict[str, tuple[str, ...]] = {}
+    for table, approval in _of(connection, "approval", "approvals", tables, "order by approved_at"):
+        found[table] = (*found.get(table, ()), approval)
+    return found
 
 
 def _of(connection: duckdb.DuckDBPyConnection, columns: str, table: str, tables: Sequence[str], more: str = "") -> list[tuple[Any, ...]]:

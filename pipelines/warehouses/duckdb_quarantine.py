@@ -50,18 +50,22 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     An entry that stands keeps its load and the time since which the row is bad. One whose row is good now is `fixed`, or
     `replayed` if the row was asked for; one whose row is gone is `fixed` too.
     """
-    names = {"source": load.spec.source, "table": load.spec.name}
+    names = _names(load)
     _find_still_bad(run, names)
     mine = f"{_MINE} and state = 'open' and coalesce(key, '') not in (select key from still_bad)"
     good = f"key in ({_landed_open_keys(load)}) and key not in (select key from aside where key is not null)"
     replayed = f"case when {good} then 'replayed' else 'fixed' end" if load.plan.window.keys else "'fixed'"
+    given = {"now": now, "columns": list(load.plan.window.columns), **names}
     for scope in _scopes(load):
-        run(f"update daybreak.quarantine set state = {replayed}, closed_at = $now where {mine} and {scope}", now=now, **names)
-    columns = "key, column_name, reason, original, day"
+        run(f"update daybreak.quarantine set state = {replayed}, closed_at = $now where {mine} and {scope}", **given)
+    texts = "key, column_name, reason, original, day"
+    known = "select key from still_bad"
+    if load.plan.window.columns:
+        known = f"select key from daybreak.quarantine where {_MINE} and state = 'open' and key is not null"
     run(
-        f"insert into daybreak.quarantine (source_name, table_name, {columns}, load_id, state, quarantined_at) "
-        f"select $source, $table, {columns}, $load_id, 'open', $now from aside "
-        f"where key is null or reason = '{NULL_KEY}' or key not in (select key from still_bad)",
+        f"insert into daybreak.quarantine (source_name, table_name, {texts}, load_id, state, quarantined_at) "
+        f"select $source, $table, {texts}, $load_id, 'open', $now from aside "
+        f"where key is null or reason = '{NULL_KEY}' or key not in ({known})",
         **names,
         load_id=load.plan.load_id,
         now=now,
@@ -70,6 +74,15 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
         _mark_stale(run, load, names)
     if load.spec.mode == "partitioned" and load.spec.key:
         _unmark_stale(run, load, names)
+
+
+def close_quarantine(run: Run, load: StagedLoad) -> None:
+    """Close every open entry of a table that is loaded anew: its rows are all read again, under keys of another kind."""
+    run(f"update daybreak.quarantine set state = 'fixed', closed_at = now() where {_MINE} and state = 'open'", **_names(load))
+
+
+def _names(load: StagedLoad) -> dict[str, str]:
+    return {"source": load.spec.source, "table": load.spec.name}
 
 
 def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
@@ -108,7 +121,7 @@ def touched_days(load: StagedLoad) -> str:
 
 def forget_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     """Delete every entry of the asked keys, open or closed; note that, without naming them, and that there are traces of them."""
-    names = {"source": load.spec.source, "table": load.spec.name}
+    names = _names(load)
     gone = run(f"delete from daybreak.quarantine where {_MINE} and key in (select key from asked) returning 1", **names)
     run(
         "insert into daybreak.forgotten values ($source, $table, $keys, $load_id, $who, $entries, $now)",
@@ -129,6 +142,8 @@ def _scopes(load: StagedLoad) -> list[str]:
         return ["key in (select key from asked)"]
     if spec.mode == "snapshot":
         return ["true"]
+    if load.plan.window.columns:  # of a row that was bad for another column, nothing new is known
+        return [f"key in ({_landed_open_keys(load)}) and list_has_any(string_split(column_name, ', '), $columns)"]
     scopes = [f"key in ({_landed_open_keys(load)})"] if spec.key else []
     if spec.mode == "partitioned":
         is_null = load.plan.window.is_null

@@ -32,6 +32,11 @@ def duckdb_type(arrow_type: pa.DataType) -> str:
     return _TYPES[arrow_type]
 
 
+def literal(text: str | None) -> str:
+    """Return ``text`` as a literal, for DDL, which takes no parameters."""
+    return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+
 def schema_name(spec: TableSpec) -> str:
     """Return the quoted schema of a source's raw tables."""
     return quote(f"raw_{spec.source}")
@@ -55,7 +60,7 @@ def apply_changes(spec: TableSpec, changes: tuple[SchemaChange, ...]) -> list[st
     statements = [f"alter table {table} rename column {quote(old.name)} to {quote(f'_moving_{old.name}')}" for old, _ in renames]
     statements += [f"alter table {table} rename column {quote(f'_moving_{old.name}')} to {quote(new.name)}" for old, new in renames]
     for change in changes:
-        if change.after and change.kind == "add":
+        if change.after and change.kind in ("add", "retype"):
             statements.append(f"alter table {table} add column {quote(change.after.name)} {duckdb_type(change.after.arrow_type)}")
         elif change.after and change.kind == "widen":
             statements.append(f"alter table {table} alter column {quote(change.after.name)} type {duckdb_type(change.after.arrow_type)}")
@@ -130,6 +135,25 @@ def merge(load: StagedLoad) -> str:
         f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) "
         "returning merge_action"
     )
+
+
+def fill(load: StagedLoad) -> str:
+    """Return the UPDATE that gives rows the values of the filled columns, unless the row changed since it was loaded."""
+    columns = [column.name for column in load.columns if column.name in load.plan.window.columns]
+    stamped = [f"{quote(name)} = staged.{quote(name)}" for name in columns] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
+    differs = " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in columns)
+    return f"update {raw_table(load.spec)} as target set {', '.join(stamped)} from staged where {_stands(load)} and ({differs}) returning 1"
+
+
+def count_standing(load: StagedLoad) -> str:
+    """Return the count of staged rows that stand in the table as they were read, but for the columns that are filled."""
+    return f"select count(*) from {raw_table(load.spec)} as target join staged on {_stands(load)}"
+
+
+def _stands(load: StagedLoad) -> str:
+    keys = " and ".join(f"target.{quote(name)} = staged.{quote(name)}" for name in load.spec.key)
+    cursor = quote(load.spec.cursor or "")
+    return f"{keys} and target.{cursor} is not distinct from staged.{cursor}"
 
 
 def insert(load: StagedLoad) -> str:

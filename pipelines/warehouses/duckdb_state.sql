@@ -58,7 +58,27 @@ create table if not exists daybreak.schema_versions (
     state varchar not null, -- intended or done
     table_schema json not null,
     load_id varchar not null,
-    recorded_at timestamptz not null
+    recorded_at timestamptz not null,
+    changes json -- what had changed since the version before: an array of sentences
+);
+alter table daybreak.schema_versions add column if not exists changes json;
+
+-- Who allowed which changes of a table's schema; insert only.
+create table if not exists daybreak.approvals (
+    source_name varchar not null,
+    table_name varchar not null,
+    approval varchar not null, -- of just these changes, from just this schema
+    changes json not null,
+    approved_by varchar not null,
+    approved_at timestamptz not null
+);
+
+-- What columns of raw tables were called before their source renamed them, so that models which still say it can be built.
+create table if not exists daybreak.former_names (
+    source_name varchar not null,
+    table_name varchar not null,
+    former_name varchar not null,
+    current_name varchar not null
 );
 
 create table if not exists daybreak.quarantine (

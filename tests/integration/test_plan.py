@@ -101,7 +101,10 @@ def test_a_change_that_may_lose_values_needs_approval_and_is_held(loaded: Projec
     loaded.run("alter table t alter name type int using 1")
     answer = plan("--markdown")
     assert answer.exit_code == 3
-    assert "| `shop.t` | name: text to integer, which may lose values | needs approval | 0 | model `m`, dashboard `page` |" in answer.stdout
+    assert (
+        "| `shop.t` | name is now integer, was text, which may not hold every value | needs approval | 10 | model `m`, dashboard `page` |"
+        in answer.stdout
+    )
     assert loaded.sync("t").outcome == "held"
 
 
