@@ -35,6 +35,7 @@ __all__ = [
 
 # A table that waits to be altered makes all who come after wait too, so production migrations give up soon as well.
 LOCK_WAIT_SECONDS = 3
+UNDONE = "Nothing of this migration was done; those before it stay applied (`daybreak shop migrate --list`)."
 
 
 class ShopExists(PrerequisiteError):
@@ -119,7 +120,7 @@ def list_applied(url: str) -> dict[str, datetime]:
 def _apply_next(url: str) -> Migration | None:
     what = "The shop's next migration"
     try:
-        with _open_transaction(url) as connection:
+        with _open_transaction(url, safe=UNDONE) as connection:
             _require_shop(connection)
             connection.execute("select set_config('lock_timeout', %s, true)", (f"{LOCK_WAIT_SECONDS}s",))
             store.lock_state(connection)
@@ -128,10 +129,10 @@ def _apply_next(url: str) -> Migration | None:
                 what = f"Migration `{migration.name}` of the shop"
                 store.apply_migration(connection, migration)
             return migration
-    except psycopg.errors.LockNotAvailable as error:
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected) as error:
         raise ShopBusy(
-            f"{what} waited {LOCK_WAIT_SECONDS} seconds for a lock: somebody reads or writes what it changes.",
-            safe="Nothing of it was done; the migrations before it stay applied.",
+            f"{what} got no lock within {LOCK_WAIT_SECONDS} s: somebody reads or writes what it changes.",
+            safe=UNDONE,
             remedy="Try again when the transaction that holds the lock has ended; `select pid, query from pg_stat_activity"
             " where xact_start is not null` shows it.",
         ) from error
@@ -154,7 +155,9 @@ def _live_through(shop: Shop, day: date, *, with_bad_rows: bool = False) -> DayC
 
 
 @contextmanager
-def _open_transaction(url: str) -> Iterator[store.ShopConnection]:
+def _open_transaction(
+    url: str, *, safe: str = "Nothing was written: the whole call was one transaction."
+) -> Iterator[store.ShopConnection]:
     with psycopg.connect(url) as connection:
         connection.execute("set local timezone to 'UTC'")
         try:
@@ -163,7 +166,7 @@ def _open_transaction(url: str) -> Iterator[store.ShopConnection]:
         except (psycopg.IntegrityError, psycopg.ProgrammingError, psycopg.NotSupportedError, psycopg.InternalError) as error:
             raise ShopAltered(
                 [f"{_name_database(connection)} is not as the simulator left it: {error.diag.message_primary or error}."],
-                safe="Nothing was written: the days of a call, and each migration, are one transaction.",
+                safe=safe,
                 remedy="Undo what was changed by hand (rows with keys that the simulator gives next, altered tables, views), "
                 "or begin again: `daybreak shop stop`, delete the folder `shop` of the home, `daybreak shop start`.",
             ) from error
