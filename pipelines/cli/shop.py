@@ -18,6 +18,14 @@ def _shop_folder(settings: Settings) -> Path:
     return settings.home / "shop" / "postgres"
 
 
+def _load_opened() -> Settings:
+    settings = load_settings()
+    if "DAYBREAK_TODAY" not in settings.environment:
+        remedy = "Start it with `daybreak shop start`."
+        raise ConfigError([f"There is no shop in {settings.home} yet."], safe="Nothing was changed.", remedy=remedy)
+    return settings
+
+
 @shop_app.command("start")
 def shop_start(
     seed: Annotated[int, typer.Option(help="The same seed gives the same shop.")] = 7,
@@ -60,10 +68,7 @@ def shop_advance(
     from pipelines.shop.simulator import advance_shop
 
     with explaining():
-        settings = load_settings()
-        if "DAYBREAK_TODAY" not in settings.environment:
-            remedy = "Start it with `daybreak shop start`."
-            raise ConfigError([f"There is no shop in {settings.home} yet."], safe="Nothing was changed.", remedy=remedy)
+        settings = _load_opened()
     with explaining(), spinning(f"{days} day{'s' if days > 1 else ''} pass in the shop"):
         url = start_shop_server(_shop_folder(settings))
         done = advance_shop(url, days=days, bad_rows=bad_rows)
@@ -73,6 +78,42 @@ def shop_advance(
         typer.echo(json.dumps({"today": str(done.today), **counts}))
     else:
         show_shop_day(str(done.today), counts)
+
+
+@shop_app.command("migrate")
+def shop_migrate(
+    count: Annotated[int | None, typer.Option(help="How many migrations; one where nothing is said.", min=1)] = None,
+    all_left: Annotated[bool, typer.Option("--all", help="All that are left.")] = False,
+    only_list: Annotated[bool, typer.Option("--list", help="Change nothing; list them all, and when each was applied.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Apply the next migration of the shop's application: it renames a column, widens a type, adds a table, and the like."""
+    from pipelines.cli.output import spinning
+    from pipelines.shop.migrations import MIGRATIONS
+    from pipelines.shop.server import start_shop_server
+    from pipelines.shop.simulator import list_applied, migrate_shop
+
+    if sum((count is not None, all_left, only_list)) > 1:
+        raise typer.BadParameter("Give one of --count, --all and --list.")
+    with explaining():
+        settings = _load_opened()
+    with explaining(), spinning("Looking at the shop" if only_list else "The shop's application is migrated"):
+        url = start_shop_server(_shop_folder(settings))
+        write_env_file(settings.home, {"SHOP_DATABASE_URL": url})
+        shown = MIGRATIONS if only_list else migrate_shop(url, count=None if all_left else count or 1)
+        applied_at = list_applied(url)
+    if as_json:
+        rows = [{"name": one.name, "told": one.told, "applied_at": applied_at.get(one.name)} for one in shown]
+        typer.echo(json.dumps(rows, default=str))
+        return
+    for one in shown:
+        at = f"{applied_at[one.name]:%Y-%m-%d %H:%M}  " if one.name in applied_at else "not applied yet   "
+        typer.echo(f"{at if only_list else ''}{one.name:<21} {one.told}")
+    left = sum(one.name not in applied_at for one in MIGRATIONS)
+    if not left:
+        typer.echo(f"Nothing is left to migrate: all {len(MIGRATIONS)} are applied.")
+    elif not only_list:
+        typer.echo(f"{left} left. What it means for the next run: daybreak plan")
 
 
 @shop_app.command("stop")

@@ -84,7 +84,7 @@ def make_email(full_name: str, customer_id: int, domain: str) -> str:
 def _change_one(customer: Customer, stream: Random) -> Customer:
     match stream.randrange(5):
         case 0:
-            full_name = f"{customer.full_name.split()[0]} {stream.choice(LAST_NAMES)}"
+            full_name = f"{customer.full_name.partition(' ')[0]} {stream.choice(LAST_NAMES)}"
             return replace(customer, full_name=full_name)
         case 1:
             domain = stream.choice(MAIL_DOMAINS)
