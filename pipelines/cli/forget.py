@@ -23,18 +23,13 @@ def forget(  # noqa: PLR0913, PLR0917 - one per option
 
     Ends with 2 if the row is still in the source, and with 3 if it may be found somewhere still: what and why is printed.
     """
-    from pipelines.cli.explain import HELD, explaining
+    from pipelines.cli.explain import HELD, explaining, name_person
     from pipelines.cli.output import watching
-    from pipelines.cli.quarantine import login_name
-    from pipelines.errors import ConfigError
     from pipelines.forgetting import ForgetRequest, forget
     from pipelines.settings import load_settings
 
     with explaining():
-        who = (by if by is not None else login_name()).strip()
-        if not who:
-            raise ConfigError(["Nobody is named."], safe="Nothing was changed.", remedy="Say who asks for it: --by NAME")
-        request = ForgetRequest(source, table, tuple(key), who, is_run_wanted)
+        request = ForgetRequest(source, table, tuple(key), name_person(by), is_run_wanted)
         with watching(is_quiet=as_json):
             outcome = forget(load_settings(), request)
     if as_json:

@@ -15,7 +15,7 @@ from pipelines.cli.catalog import add, discover, preview
 from pipelines.cli.doctor import doctor
 from pipelines.cli.explain import FAILED, HELD, MISCONFIGURED, AsJson, explaining
 from pipelines.cli.forget import forget
-from pipelines.cli.plan import plan
+from pipelines.cli.plan import apply, plan
 from pipelines.cli.quarantine import quarantine_app, release
 from pipelines.cli.schema import catalog_app
 from pipelines.cli.shop import shop_app
@@ -35,7 +35,7 @@ app = typer.Typer(
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
-for command in (doctor, discover, add, preview, plan, release, forget):
+for command in (doctor, discover, add, preview, plan, apply, release, forget):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""`daybreak plan` on the command line: a thin face over ``pipelines.evolution``."""
+"""`daybreak plan` and `daybreak apply` on the command line: thin faces over ``pipelines.evolution``."""
 
 import json
 from collections.abc import Sequence
@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.explain import HELD, explaining, name_person
+
 if TYPE_CHECKING:
     from pipelines.evolution.plan import TablePlan
 
-WAITING, BREAKING = 3, 4
+BREAKING = 4
 COLORS = {"safe": typer.colors.GREEN, "needs approval": typer.colors.YELLOW, "breaking": typer.colors.RED}
 
 
@@ -24,9 +26,8 @@ def plan(
     Ends with 3 if a change waits for a person, and with 4 if one is breaking.
     """
     from pipelines.assets.manifest import load_manifest
-    from pipelines.cli.explain import explaining
     from pipelines.cli.output import spinning
-    from pipelines.evolution.plan import plan_source, worst
+    from pipelines.evolution.plan import plan_source
     from pipelines.settings import load_settings
 
     with explaining():
@@ -41,7 +42,52 @@ def plan(
         typer.echo("\n".join(_as_markdown(plans)))
     else:
         _show(plans)
-    code = {"needs approval": WAITING, "breaking": BREAKING}.get(worst(plans))
+    _end(plans)
+
+
+def apply(
+    source: Annotated[str | None, typer.Argument(help="Only this source.")] = None,
+    approve: Annotated[list[str] | None, typer.Option(help="The id of changes that `plan` says need approval; may be repeated.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who approves, for the record; else the account's name.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
+) -> None:
+    """Follow a migration of the source now: sync every table whose schema changed, if that is safe or approved.
+
+    The next run does the same for what is safe. Ends with 3 if a change waits for a person or a gate holds, and with 4 if one is breaking.
+    """
+    from pipelines.assets.manifest import load_manifest
+    from pipelines.cli.output import show_results, watching
+    from pipelines.evolution.apply import ApplyRequest, apply_changes
+    from pipelines.runs.progress import Happening, tell
+    from pipelines.settings import load_settings
+    from pipelines.state.results import sum_counts
+
+    with explaining():
+        settings = load_settings()
+        sources = [settings.source(source)] if source else settings.sources()
+        who = name_person(by) if approve else ""
+        with watching(is_quiet=as_json):
+            request = ApplyRequest(sources, approve or (), who, lambda table, phase, rows: tell(Happening(table.id, phase, rows)))
+            applied = apply_changes(settings, request, load_manifest(settings))
+    if as_json:
+        rows = [{"table": r.table, "outcome": r.outcome, **asdict(sum_counts(r)), "held": r.held_reason} for r in applied.results]
+        typer.echo(json.dumps({"synced": rows, "waiting": [asdict(table) for table in applied.waiting]}, default=str, ensure_ascii=False))
+    else:
+        if applied.results:
+            show_results(applied.results)
+        _show(applied.waiting)
+        if not applied.results and not applied.waiting:
+            typer.echo("The source's schema is what was loaded last: nothing to do.")
+    if any(result.outcome == "held" for result in applied.results):
+        raise typer.Exit(HELD)
+    _end(applied.waiting)
+
+
+def _end(plans: Sequence["TablePlan"]) -> None:
+    """Exit with the code of the worst state."""
+    from pipelines.evolution.plan import worst
+
+    code = {"needs approval": HELD, "breaking": BREAKING}.get(worst(plans))
     if code:
         raise typer.Exit(code)
 
@@ -56,14 +102,30 @@ def _show(plans: Sequence["TablePlan"]) -> None:
             typer.echo(f"  {change.told}" + (f"  ({change.judgement})" if change.judgement != table.state else ""))
         for statement in table.statements:
             typer.echo(f"  warehouse  {statement}")
-        if table.rows_to_read:
-            typer.echo(f"  read again {table.rows_to_read:,} rows, for the values of old rows")
+        for what in _reading(table):
+            typer.echo(f"  reads      {what}")
         if table.touched:
             typer.echo(f"  touches    {', '.join(f'{item.kind} {item.name}' for item in table.touched)}")
         if table.problem:
             typer.echo(f"  {table.problem}")
-    rest = len(plans) - len(told)
-    typer.echo(f"{rest} table{' has' if rest == 1 else 's have'} nothing to do." if rest else "")
+        if table.state == "needs approval":
+            typer.echo(f"  approve    daybreak apply {table.table.partition('.')[0]} --approve {table.approval}")
+    new = [table.table for table in plans if table.state == "not in the catalog"]
+    if new:
+        typer.echo(f"Not in the catalog: {', '.join(new)}. `daybreak add SOURCE TABLE` adds one.")
+    rest = len(plans) - len(told) - len(new)
+    if rest:
+        typer.echo(f"{rest} table{' has' if rest == 1 else 's have'} nothing to do.")
+
+
+def _reading(table: "TablePlan") -> list[str]:
+    """Return what of old rows is read, in words."""
+    about = f", about {table.seconds:,.0f} s at the pace of the last loads" if table.seconds and table.seconds >= 1 else ""
+    if table.rows_to_read:
+        return [f"{table.rows_to_read:,} rows again, for the values of old rows{about}"]
+    if table.rows_to_fill:
+        return [f"{', '.join(table.columns_to_fill)} of {table.rows_to_fill:,} rows, with their key and cursor{about}"]
+    return []
 
 
 def _as_markdown(plans: Sequence["TablePlan"]) -> list[str]:
@@ -72,12 +134,15 @@ def _as_markdown(plans: Sequence["TablePlan"]) -> list[str]:
     told = to_tell(plans)
     if not told:
         return ["The source's schema is what was loaded last: nothing to do."]
-    lines = ["| table | change | judged | rows read again | touches |", "|---|---|---|---|---|"]
+    lines = ["| table | change | judged | old rows read | touches |", "|---|---|---|---|---|"]
     for table in told:
         touched = ", ".join(f"{item.kind} `{item.name}`" for item in table.touched)
         rows: list[tuple[str, str]] = [(change.told, change.judgement) for change in table.changes]
         rows = rows or [(table.problem or "", table.state)]
-        lines += [f"| `{table.table}` | {_cell(what)} | {judged} | {table.rows_to_read:,} | {touched} |" for what, judged in rows]
+        lines += [
+            f"| `{table.table}` | {_cell(what)} | {judged} | {table.rows_to_read + table.rows_to_fill:,} | {touched} |"
+            for what, judged in rows
+        ]
     return lines
 
 

@@ -1,6 +1,5 @@
 """`daybreak quarantine` and `daybreak release` on the command line: thin faces over ``pipelines.quarantine``."""
 
-import getpass
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -120,15 +119,12 @@ def release(
 
     Ends with 3 if the load is superseded, or if nobody can let it in.
     """
-    from pipelines.cli.explain import HELD, explaining
-    from pipelines.errors import ConfigError
+    from pipelines.cli.explain import HELD, explaining, name_person
     from pipelines.quarantine import release as let_in
     from pipelines.settings import load_settings
 
     with explaining():
-        who = (by if by is not None else login_name()).strip()
-        if not who:
-            raise ConfigError(["Nobody is named."], safe="Nothing was changed.", remedy="Say who decides this: --by NAME")
+        who = name_person(by)
         held, outcome = let_in(load_settings(), load_id, who)
     if as_json:
         entry = outcome.entry
@@ -140,11 +136,3 @@ def release(
         show_release(held, outcome, who)
     if outcome.state != "released":
         raise typer.Exit(HELD)
-
-
-def login_name() -> str:
-    """Return the name of the account, empty if it has none."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):  # an account without a name, as in some containers
-        return ""

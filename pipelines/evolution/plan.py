@@ -12,40 +12,61 @@ from pipelines.errors import DaybreakError, PrerequisiteError
 from pipelines.evolution.impact import Touched, list_touched
 from pipelines.settings import Settings
 from pipelines.sources import open_source
+from pipelines.state.attempts import measure_pace
+from pipelines.sync.changes import describe_table
 from pipelines.sync.plan import is_reread
 from pipelines.sync.protocols import Source
-from pipelines.sync.schema import JudgedChange, check_names, judge_changes
-from pipelines.sync.shape import SchemaChange
+from pipelines.sync.schema import JudgedChange, columns_to_fill, identify_changes, judge_changes
+from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.warehouses.duckdb_sql import apply_changes
 from pipelines.wiring import open_mirror
 
-State = Literal["nothing to do", "not loaded yet", "safe", "needs approval", "breaking"]
-ORDER: Sequence[State] = ("nothing to do", "not loaded yet", "safe", "needs approval", "breaking")  # from the best to the worst
+State = Literal["nothing to do", "not loaded yet", "not in the catalog", "safe", "approved", "needs approval", "breaking"]
+# From the best to the worst.
+ORDER: Sequence[State] = ("nothing to do", "not loaded yet", "not in the catalog", "safe", "approved", "needs approval", "breaking")
 
 
 @dataclass(frozen=True)
 class TablePlan:
-    """What a table's migration means. ``rows_to_read`` are those that are read again because their values are not known yet."""
+    """What a table's migration means.
+
+    ``rows_to_read`` are read again whole because their values are not known yet, ``rows_to_fill`` only for ``columns_to_fill``;
+    ``seconds`` is about how long that takes, at the pace of the table's last loads. ``approval`` names the changes that wait.
+    """
 
     table: str  # id
     state: State
     changes: Sequence[JudgedChange] = ()
     statements: Sequence[str] = ()
     rows_to_read: int = 0
+    rows_to_fill: int = 0
+    columns_to_fill: Sequence[str] = ()
+    seconds: float | None = None
     touched: Sequence[Touched] = ()
     problem: str | None = None
+    approval: str | None = None
 
 
 def plan_source(settings: Settings, source: SourceSpec, manifest: Mapping[str, Any]) -> Sequence[TablePlan]:
-    """Plan every table of a source. Raises ``SourceUnavailable`` if it does not answer; a table that is gone is breaking."""
+    """Plan every table of a source, and name those that the catalog does not have.
+
+    Raises ``SourceUnavailable`` if it does not answer; a table that is gone is breaking.
+    """
     with open_source(source.name, settings.source_url(source)) as opened:
-        return [_plan_table(settings, opened, spec, list_touched(manifest, source.name, spec.name)) for spec in source.tables]
+        plans, names = [], set[str]()
+        for spec in source.tables:
+            plan, name = _plan_table(settings, opened, spec, list_touched(manifest, source.name, spec.name))
+            plans.append(plan)
+            names.add(name)
+        schemas = dict.fromkeys(spec.schema for spec in source.tables)
+        others = [name for schema in schemas for name in opened.list_tables(schema) if name not in names]
+    return [*plans, *(TablePlan(f"{source.name}.{name}", "not in the catalog") for name in others)]
 
 
 def to_tell(plans: Sequence[TablePlan]) -> Sequence[TablePlan]:
     """Return the plans of tables with something to do or to decide."""
-    return [plan for plan in plans if plan.state not in ("nothing to do", "not loaded yet")]
+    return [plan for plan in plans if ORDER.index(plan.state) >= ORDER.index("safe")]
 
 
 def worst(plans: Sequence[TablePlan]) -> State:
@@ -53,24 +74,48 @@ def worst(plans: Sequence[TablePlan]) -> State:
     return max((plan.state for plan in plans), key=ORDER.index, default="nothing to do")
 
 
-def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Sequence[Touched]) -> TablePlan:
+def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Sequence[Touched]) -> tuple[TablePlan, str]:
+    """Return a table's plan, and what the source calls the table."""
     mirror = open_mirror(settings.state_url)
-    status, before = mirror.status(spec.id), mirror.schema(spec.id)
+    before = mirror.schema(spec.id)
     try:
-        after = source.describe(spec)
-        check_names(spec, after)
+        found, after = describe_table(source, spec, before)
     except PrerequisiteError as error:
-        return TablePlan(spec.id, "breaking", touched=touched, problem=_tell(error))
+        return TablePlan(spec.id, "breaking", touched=touched, problem=_tell(error)), spec.source_table
     if before is None:
-        return TablePlan(spec.id, "not loaded yet")
+        return TablePlan(spec.id, "not loaded yet"), found.source_table
     judged = judge_changes(spec, before, after)
     if not judged:
-        return TablePlan(spec.id, "nothing to do")
-    moves: tuple[SchemaChange, ...] = tuple(change.change for change in judged if change.change)
+        return TablePlan(spec.id, "nothing to do"), found.source_table
+    worst_change: State = max((change.judgement for change in judged), key=ORDER.index)
+    approval = identify_changes(spec, judged) if worst_change == "needs approval" else None
+    state: State = "approved" if approval in mirror.approvals(spec.id) else worst_change
+    moves = tuple(change.change for change in judged if change.change)
+    statements = apply_changes(spec, moves, mirror.status(spec.id).schema_version + 1)
+    again, filled = _count_rows(settings, spec, after, moves)
+    pace = measure_pace(mirror, spec.id)
+    return TablePlan(
+        table=spec.id,
+        state=state,
+        changes=judged,
+        statements=statements,
+        rows_to_read=again,
+        rows_to_fill=filled,
+        columns_to_fill=columns_to_fill(spec, after, moves),
+        seconds=(again + filled) / pace if pace and again + filled else None,
+        touched=touched,
+        approval=approval,
+    ), found.source_table
+
+
+def _count_rows(settings: Settings, spec: TableSpec, after: TableSchema, moves: Sequence[SchemaChange]) -> tuple[int, int]:
+    """Return how many rows are read again whole, and how many for their new columns alone."""
+    status = open_mirror(settings.state_url).status(spec.id)
+    rows = status.total_rows or 0
+    if columns_to_fill(spec, after, moves):
+        return 0, rows
     mask_key_id = status.watermark.mask_key_id if status.watermark else ""  # its key is another matter than the schema
-    rows = status.total_rows or 0 if is_reread(spec, status.watermark, moves, mask_key_id) else 0
-    state: State = max((change.judgement for change in judged), key=ORDER.index)
-    return TablePlan(spec.id, state, judged, apply_changes(spec, moves), rows, touched)
+    return (rows if is_reread(spec, status.watermark, moves, mask_key_id) else 0), 0
 
 
 def _tell(error: DaybreakError) -> str:

@@ -1,6 +1,6 @@
 """PostgreSQL as a Source: schema, observation and chunks, each in one short transaction. SQL text is in ``postgres_sql``."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -42,6 +42,11 @@ class PostgresSource:
         with self._connection.transaction() as connection:
             found = connection.rows(sql.identified_relation(spec, identity))
         return found[0]["name"] if found else None
+
+    def list_tables(self, schema: str) -> Sequence[str]:
+        """Return the names of a schema's tables, without views and partitions."""
+        with self._connection.transaction() as connection:
+            return [row["name"] for row in connection.rows(sql.TABLES.format(schema=sql.literal(schema)))]
 
     def read_key(self, spec: TableSpec, key: Bound) -> Bound:
         """Return the key as this database writes it: `007` of an integer is `7`. ``ConfigError`` if it is no value of the key's types."""

@@ -17,6 +17,11 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = {schema} and {which} and c.relkind in ('r', 'p', 'v', 'm', 'f')
 """
 
+TABLES = """
+select c.relname::text as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where n.nspname = {schema} and c.relkind in ('r', 'p', 'f') and not c.relispartition order by 1
+"""
+
 COLUMNS = """
 with recursive resolved(attnum, typ, modifier) as (
     select a.attnum, a.atttypid, a.atttypmod from pg_attribute a

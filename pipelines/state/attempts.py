@@ -18,6 +18,7 @@ from pipelines.state.mirror import Mirror
 from pipelines.state.tables import attempts
 
 SILENT_AFTER = timedelta(minutes=15)  # a process of another machine that was not heard of for so long is taken for dead
+LAST_LOADS = 20  # of which the pace is the mean
 CLOCK_SLACK = timedelta(seconds=2)
 
 State = Literal["running", "died"]
@@ -50,6 +51,16 @@ def open_attempts(mirror: Mirror) -> list[OpenAttempt]:
     newest = sa.select(sa.func.max(attempts.c.attempt_id)).group_by(attempts.c.table_id)
     query = sa.select(attempts).where(attempts.c.attempt_id.in_(newest), attempts.c.finished_at.is_(None))
     return [_read(row) for row in mirror.read(query.order_by(attempts.c.table_id))]
+
+
+def measure_pace(mirror: Mirror, table_id: str) -> float | None:
+    """Return how many rows a second the table's last loads came to, from the first question to the commit; None if none read a row."""
+    columns = (attempts.c.rows_read, attempts.c.started_at, attempts.c.finished_at)
+    ended = attempts.c.finished_at.is_not(None) & (attempts.c.outcome == "committed") & (attempts.c.rows_read > 0)
+    query = sa.select(*columns).where(attempts.c.table_id == table_id, ended).order_by(attempts.c.attempt_id.desc()).limit(LAST_LOADS)
+    rows = mirror.read(query)
+    seconds = sum((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() for _, start, end in rows)
+    return sum(read for read, _, _ in rows) / seconds if rows and seconds > 0 else None
 
 
 def _read(row: sa.Row[Any]) -> OpenAttempt:

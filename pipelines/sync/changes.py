@@ -4,25 +4,25 @@ from dataclasses import replace
 
 from pipelines.errors import TableMissing
 from pipelines.sync.context import Engine
+from pipelines.sync.protocols import Source
 from pipelines.sync.schema import Known, check_names, plan_changes
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 
 
-def describe_table(engine: Engine, spec: TableSpec) -> tuple[TableSpec, TableSchema]:
-    """Return the table's schema now, and the entry by which it can be read: a table with a new name is known by its identity.
+def describe_table(source: Source, spec: TableSpec, known: TableSchema | None) -> tuple[TableSpec, TableSchema]:
+    """Return the table's schema now, and the entry by which it can be read: one that is ``known`` may have another name since.
 
     Raises ``PrerequisiteError`` if it is gone, lacks a declared column, or has columns that the warehouse cannot tell apart.
     """
     try:
-        schema = engine.source.describe(spec)
+        schema = source.describe(spec)
     except TableMissing:
-        known = engine.mirror.schema(spec.id)
-        name = engine.source.find_relation(spec, known.identity) if known else None
+        name = source.find_relation(spec, known.identity) if known else None
         if name is None:
             raise
         spec = replace(spec, followed=name)
-        schema = engine.source.describe(spec)
+        schema = source.describe(spec)
     check_names(spec, schema)
     return spec, schema
 

@@ -56,7 +56,7 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
     drop_remnants(engine, spec)
     with step("plan"):
-        spec, schema = describe_table(engine, spec)
+        spec, schema = describe_table(engine.source, spec, engine.mirror.schema(spec.id))
         observation = engine.source.observe(spec)
     try:
         changes = changes_of(engine, spec, schema)

@@ -39,7 +39,7 @@ def forget_row(engine: Engine, spec: TableSpec, key: Bound, forgotten_by: str) -
     the source, because the next sync would bring it back, and ``LoadConflict`` if another run works on the table.
     """
     _check_key(spec, key)
-    spec, schema = describe_table(engine, spec)
+    spec, schema = describe_table(engine.source, spec, engine.mirror.schema(spec.id))
     key = engine.source.read_key(spec, key)
     _check_source(engine, spec, schema, key)
     if busy := find_busy_load(engine.landing, spec):

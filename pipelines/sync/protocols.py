@@ -70,6 +70,9 @@ class Source(Protocol):
     def find_relation(self, spec: TableSpec, identity: str) -> str | None:
         """Return what the table of ``TableSchema.identity`` is called now, in the same schema; None if it is gone or cannot be told."""
 
+    def list_tables(self, schema: str) -> Sequence[str]:
+        """Return the names of a schema's tables, without views and partitions."""
+
     def read_key(self, spec: TableSpec, key: Bound) -> Bound:
         """Return a key as the source writes it: `007` of an integer is `7`. MUST raise ``ConfigError`` for what cannot be a key."""
 

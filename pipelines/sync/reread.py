@@ -56,7 +56,7 @@ def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> Tab
     for _ in range(MAX_REPLANS + 1):
         try:
             with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
-                found, schema = describe_table(engine, spec)
+                found, schema = describe_table(engine.source, spec, engine.mirror.schema(spec.id))
                 planned = plan_keys(engine, found, schema, keys)
                 result = _reread(engine, found, planned, attempt)
                 attempt.finish(result.outcome, result.held_reason)

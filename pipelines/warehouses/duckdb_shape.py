@@ -16,7 +16,6 @@ from pipelines.warehouses.duckdb_quarantine import close_quarantine
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
-_OLDER = "_before_v"
 _MINE = "source_name = $source and table_name = $table"
 _FOLLOW = f"update daybreak.former_names set current_name = $now where {_MINE} and current_name = $was"
 _ACTUAL = "select column_name, data_type from duckdb_columns() where schema_name = $schema and table_name = $table"
@@ -52,15 +51,17 @@ def record_version(run: Run, spec: TableSpec, version: SchemaVersion, load_id: s
 def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
     """Create or alter the raw table. ``is_remade``: masks may have changed, so what was readable before must not stay."""
     spec, table = load.spec, sql.raw_table(load.spec)
-    if is_restart(spec, load.changes):
-        run(f"alter table {table} rename to {quote(f'{spec.name}{_OLDER}{load.plan.schema_version}')}")
+    is_anew = is_restart(spec, load.changes)
+    if not is_anew:
+        create_raw_table(run, spec, load.plan.schema)
+        _make_room(run, load)
+    for statement in sql.apply_changes(spec, load.changes, load.plan.schema_version):
+        run(statement)
+    if is_anew:
+        create_raw_table(run, spec, load.plan.schema)
         run(f"delete from daybreak.former_names where {_MINE}", **_names(load))
         close_quarantine(run, load)
-    create_raw_table(run, spec, load.plan.schema)
-    if not is_restart(spec, load.changes):
-        _make_room(run, load)
-        for statement in sql.apply_changes(spec, load.changes):
-            run(statement)
+    else:
         _remember_names(run, load)
     actual = _columns(run, load)
     if is_remade:
@@ -78,18 +79,19 @@ def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
 def _is_masked(load: StagedLoad, column: str) -> bool:
     """Whether a column (its name folded) must go: a mask drops it, or it is an older one whose name a masked one has now."""
     folded = {name.casefold(): mask for name, mask in load.spec.masks.items()}
-    older = re.fullmatch(rf"(.+){_OLDER}\d+", column, re.DOTALL)
+    older = re.fullmatch(rf"(.+){sql.OLDER}\d+", column, re.DOTALL)
     return folded.get(column) == "drop" or bool(older and older[1] in folded and column not in folded)
 
 
 def _make_room(run: Run, load: StagedLoad) -> None:
     """Rename a column that the source dropped earlier and whose name now belongs to another one; its values are kept."""
     actual = _columns(run, load)
-    leaving = {change.before.name.casefold() for change in load.changes if change.kind == "rename" and change.before}
+    renamed = {change.before.name.casefold() for change in load.changes if change.before and change.kind == "rename"}
+    leaving = renamed | {change.displaced.casefold() for change in load.changes if change.displaced}
     for change in load.changes:
         name = change.after.name if change.after and change.kind in ("add", "rename", "retype") else ""
         if name.casefold() in actual and name.casefold() not in leaving:
-            kept = f"{name}{_OLDER}{load.plan.schema_version}"
+            kept = sql.kept_name(name, load.plan.schema_version)
             run(f"alter table {sql.raw_table(load.spec)} rename column {quote(name)} to {quote(kept)}")
             run(_FOLLOW, now=kept, was=name, **_names(load))
 

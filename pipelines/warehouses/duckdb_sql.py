@@ -1,12 +1,16 @@
 """DuckDB's SQL for raw tables and for merging a landed load into them. Pure text, no connection."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from pipelines.landing.scan import day_expression, parquet_pattern, quote
 from pipelines.sync.model import StagedLoad
+from pipelines.sync.schema import is_restart
 from pipelines.sync.shape import Column, SchemaChange
 from pipelines.sync.spec import TableSpec
 
+OLDER = "_before_v"
 LOAD_COLUMNS = ('"_load_id" varchar', '"_loaded_at" timestamp with time zone')
 
 _TYPES = {
@@ -53,18 +57,30 @@ def create_table(spec: TableSpec, columns: tuple[Column, ...]) -> str:
     return f"create table if not exists {raw_table(spec)} ({', '.join([*defined, *LOAD_COLUMNS])})"
 
 
-def apply_changes(spec: TableSpec, changes: tuple[SchemaChange, ...]) -> list[str]:
-    """Return the DDL of lossless moves. Renames go through a name nobody has, so that two columns can swap."""
+def apply_changes(spec: TableSpec, changes: Sequence[SchemaChange], version: int) -> list[str]:
+    """Return the DDL of a schema's moves to its next ``version``. Nothing is dropped: what cannot stay is kept under another name.
+
+    Renames go through a name nobody has, so that two columns can swap.
+    """
     table = raw_table(spec)
+    if is_restart(spec, changes):
+        return [f"alter table {table} rename to {quote(kept_name(spec.name, version))}"]
     renames = [(change.before, change.after) for change in changes if change.kind == "rename" and change.before and change.after]
     statements = [f"alter table {table} rename column {quote(old.name)} to {quote(f'_moving_{old.name}')}" for old, _ in renames]
     statements += [f"alter table {table} rename column {quote(f'_moving_{old.name}')} to {quote(new.name)}" for old, new in renames]
     for change in changes:
+        if old := change.displaced:
+            statements.append(f"alter table {table} rename column {quote(old)} to {quote(kept_name(old, version))}")
         if change.after and change.kind in ("add", "retype"):
             statements.append(f"alter table {table} add column {quote(change.after.name)} {duckdb_type(change.after.arrow_type)}")
         elif change.after and change.kind == "widen":
             statements.append(f"alter table {table} alter column {quote(change.after.name)} type {duckdb_type(change.after.arrow_type)}")
     return statements
+
+
+def kept_name(name: str, version: int) -> str:
+    """Return the name under which a column or a table is kept whose own name belongs to another one from a schema version on."""
+    return f"{name}{OLDER}{version}"
 
 
 def landed_view(load: StagedLoad) -> str:
