@@ -79,7 +79,8 @@ class ExpectationEntry(BaseModel):
 class TableEntry(_Strict):
     """One table of a source."""
 
-    name: Name = Field(description="the table's name, exactly as the source has it")
+    name: Name = Field(description="the table's name, exactly as the source has it; the warehouse and dbt know it by this name")
+    relation: Name | None = Field(default=None, description="what the source calls the table since it was renamed there; else its `name`")
     mode: Mode = Field(description="how it is read and written: see the table of modes")
     key: tuple[Name, ...] = Field(default=(), description="the columns that tell rows apart: unique and never NULL")
     cursor: Name | None = Field(default=None, description="the column that grows whenever a row changes; mode incremental only")
@@ -137,4 +138,5 @@ class SourceEntry(_Strict):
             contract=entry.contract or self.contract,
             owner=entry.owner or self.owner,
             max_quarantined=entry.max_quarantined,
+            relation=entry.relation or "",
         )
