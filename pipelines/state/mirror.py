@@ -175,7 +175,8 @@ class Mirror:
         keys = [column.name for column in table.primary_key]
         others = {name: value for name, value in values.items() if name not in keys}
         make = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
-        return make(table).values(**values).on_conflict_do_update(index_elements=keys, set_=others)
+        inserted = make(table).values(**values)
+        return inserted.on_conflict_do_update(index_elements=keys, set_=others) if others else inserted.on_conflict_do_nothing()
 
     # -- what happened without a commit
 

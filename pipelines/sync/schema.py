@@ -22,6 +22,7 @@ Judgement = Literal["safe", "needs approval", "breaking"]
 # Each type holds every value of those before it, digit by digit.
 CHANGES_VALUES = ("add", "widen", "retype")  # of rows that did not move
 _INTEGERS = (pa.int16(), pa.int32(), pa.int64())
+_PLAIN_TEXTS = ("text", "character varying", "numeric")
 RESERVED = frozenset({"_load_id", "_loaded_at", "_daybreak_file", "file_row_number", UNFIT_COLUMN})
 _INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 
@@ -161,8 +162,9 @@ def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[S
             changes.append(SchemaChange("add", None, column))
             continue
         matched.add(known.name)
-        is_other_type = known.arrow_type != column.arrow_type
-        if is_other_type and not is_widening(known.arrow_type, column.arrow_type):
+        # Two types may land alike (varchar and text), and yet a migration may have rewritten the values from one to the other.
+        is_other_type = (known.arrow_type, known.source_type) != (column.arrow_type, column.source_type)
+        if is_other_type and not _is_lossless(known, column):
             changes.append(SchemaChange("retype", known, column))
             continue
         if known.name != column.name:
@@ -201,6 +203,14 @@ def _same(column: Column, old: tuple[Column, ...], is_same_relation: bool) -> Co
     if is_same_relation and column.identity is not None:
         return next((known for known in old if known.identity == column.identity), None)
     return next((known for known in old if known.name == column.name), None)
+
+
+def _is_lossless(before: Column, after: Column) -> bool:
+    if before.arrow_type == after.arrow_type:
+        return True
+    # Of the types that land as text, these write a number as it was; a uuid or a json was made of it by somebody's rule.
+    is_plain = not pa.types.is_string(after.arrow_type) or after.source_type.startswith(_PLAIN_TEXTS)
+    return is_plain and is_widening(before.arrow_type, after.arrow_type)
 
 
 def is_widening(before: pa.DataType, after: pa.DataType) -> bool:

@@ -68,7 +68,7 @@ LOSSLESS: dict[str, tuple[list[str], list[str], dict[str, str]]] = {
     "rename": (["alter table t rename name to title"], ["name is now called title"], {"title": "VARCHAR"}),
     "swap of two names": (
         ["alter table t rename name to c", "alter table t rename code to name", "alter table t rename c to code"],
-        ["code is now called name", "name is now called code"],
+        ["name is now called code", "code is now called name"],
         {"name": "VARCHAR", "code": "VARCHAR"},
     ),
     "rename and a new column of the old name": (
@@ -101,6 +101,11 @@ LOSSLESS: dict[str, tuple[list[str], list[str], dict[str, str]]] = {
         ["alter table t alter qty type bigint using qty::bigint * 1000000000"],
         ["qty is now bigint, was integer"],
         {"qty": "BIGINT"},
+    ),
+    "a type that lands alike, with other values": (
+        ["alter table t alter code type text using upper(code) || '!'"],
+        ["code is now text, was character varying(10)"],
+        {"code": "VARCHAR"},
     ),
     "numeric with more digits": (
         ["alter table t alter price type numeric(14, 4)"],
@@ -167,7 +172,7 @@ def test_under_freeze_a_change_is_breaking_and_no_person_can_approve_it(table: P
 
 
 LOSSY: dict[str, tuple[str, dict[str, str]]] = {
-    "text to int": ("alter table t alter name type int using id * 2", {"name": "INTEGER", "name_before_v2": "VARCHAR"}),
+    "text to int": ("alter table t alter name drop default, alter name type int using id * 2", {"name": "INTEGER", "name_before_v2": "VARCHAR"}),
     "a narrower type": ("alter table t alter price type numeric(10, 0)", {"price": "DECIMAL(10,0)", "price_before_v2": "DECIMAL(10,2)"}),
     "the cursor": (
         "alter table t alter at type timestamp using at at time zone 'UTC'",
@@ -288,7 +293,7 @@ def test_a_table_that_takes_the_place_of_another_is_read_as_a_whole(table: Proje
 def test_a_table_that_is_gone_keeps_what_was_loaded_and_says_so(table: Project) -> None:
     load(table)
     table.run("drop table t")
-    with pytest.raises(TableMissing, match="there is no table or view public.t"):
+    with pytest.raises(TableMissing, match="there is no table or view"):
         table.sync("t")
     assert plan(table).state == "breaking"
     assert table.ask("select count(*) from raw_shop.t") == [(20,)]
@@ -317,7 +322,7 @@ def test_two_migrations_between_two_syncs_are_one_change(table: Project) -> None
     table.run("alter table t rename amount to quantity", "alter table t alter quantity type bigint", "alter table t drop note")
     table.run("alter table t add note text default 'b'")
     table.commit("t")
-    assert history(table) == ["qty is now called quantity", "quantity is now bigint, was integer", "add note"]
+    assert history(table) == ["qty is now called quantity", "qty is now bigint, was integer", "add note"]
 
 
 def test_a_migration_that_was_taken_back_is_none(table: Project) -> None:
