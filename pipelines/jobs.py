@@ -10,10 +10,11 @@ if TYPE_CHECKING:  # dagster gives the class no public name
 
 MORNING_REFRESH = "morning_refresh"
 SYNC_TABLES = "sync_tables"
+EVOLVE_SCHEMA = "evolve_schema"
 
 
 def make_jobs(sources: Sequence[str]) -> "list[UnresolvedAssetJobDefinition]":
-    """Return the morning's job (everything), and the one that sensors start for some tables and what is on them."""
+    """Return the morning's job (everything), and those that sensors start for some tables and what is on them."""
     raw = dg.AssetSelection.groups(*[f"raw_{source}" for source in sources])
     return [
         dg.define_asset_job(
@@ -23,5 +24,10 @@ def make_jobs(sources: Sequence[str]) -> "list[UnresolvedAssetJobDefinition]":
             SYNC_TABLES,
             raw | raw.downstream(),
             description="Sync some tables and rebuild what is on them; started by sensors with a selection.",
+        ),
+        dg.define_asset_job(
+            EVOLVE_SCHEMA,
+            raw | raw.downstream(),
+            description="Follow a migration of the source: what is lossless is done, new columns are filled, the rest is held and told.",
         ),
     ]

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import dagster as dg
 
 from pipelines.sync.spec import SourceSpec
+from sensors.schema_drift import make_schema_drift
 from sensors.source_changes import make_source_changes
 
 
 def make_sensors(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinition]:
     """Return every sensor of the project."""
-    return [make_source_changes(source) for source in sources]
+    return [make(source) for source in sources for make in (make_source_changes, make_schema_drift)]

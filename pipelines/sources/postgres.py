@@ -1,6 +1,7 @@
 """PostgreSQL as a Source: schema, observation and chunks, each in one short transaction. SQL text is in ``postgres_sql``."""
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -15,7 +16,7 @@ from pipelines.sources.postgres_connection import Batches, Connection
 from pipelines.sources.postgres_types import PgType, arrow_type
 from pipelines.sync.model import Bound, Observation
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
-from pipelines.sync.schema import read_columns
+from pipelines.sync.schema import outline, read_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
 
@@ -42,6 +43,17 @@ class PostgresSource:
         with self._connection.transaction() as connection:
             found = connection.rows(sql.identified_relation(spec, identity))
         return found[0]["name"] if found else None
+
+    def outlines(self, specs: Sequence[TableSpec]) -> Mapping[str, str]:
+        """Return the outline of each table that is there, by table id, from one query."""
+        with self._connection.transaction() as connection:
+            rows = connection.rows(sql.outlines(specs))
+        found = defaultdict[tuple[str, str, str], list[tuple[int | None, str, str, bool]]](list)
+        for row in rows:
+            column = (row["number"], row["column_name"], row["sql_name"], not row["not_null"])
+            found[row["schema"], row["name"], row["identity"]].append(column)
+        ids = {(spec.schema, spec.source_table): spec.id for spec in specs}
+        return {ids[schema, name]: outline(identity, columns) for (schema, name, identity), columns in found.items()}
 
     def list_tables(self, schema: str) -> Sequence[str]:
         """Return the names of a schema's tables, without views and partitions."""

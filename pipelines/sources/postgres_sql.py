@@ -1,5 +1,6 @@
 """The SQL that reads PostgreSQL: catalog queries, and the SELECT of a chunk generated from the schema. Pure text, no connection."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipelines.sources.postgres_types import ENDLESS, PgType, unfit_expression, value_expression
@@ -8,13 +9,23 @@ from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest
 from pipelines.sync.schema import read_columns
 from pipelines.sync.spec import TableSpec
 
+_IDENTITY = """(select system_identifier::text from pg_control_system()) || '/'
+        || (select d.oid::text from pg_database d where d.datname = current_database()) || '/' || c.oid::text"""
 RELATION = """
 select c.oid::bigint as oid, c.relname::text as name, c.relkind::text as kind, obj_description(c.oid, 'pg_class') as comment,
-    (select system_identifier::text from pg_control_system()) || '/'
-        || (select d.oid::text from pg_database d where d.datname = current_database()) || '/' || c.oid::text as identity,
+    {identity} as identity,
     has_table_privilege(c.oid, 'select') or has_any_column_privilege(c.oid, 'select') as readable
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where n.nspname = {schema} and {which} and c.relkind in ('r', 'p', 'v', 'm', 'f')
+"""
+
+OUTLINES = """
+select n.nspname::text as schema, c.relname::text as name, {identity} as identity, a.attnum::int4 as number, a.attname::text as column_name,
+    format_type(a.atttypid, a.atttypmod)::text as sql_name, a.attnotnull as not_null
+from pg_class c join pg_namespace n on n.oid = c.relnamespace
+join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+where (n.nspname::text, c.relname::text) in ({names}) and c.relkind in ('r', 'p', 'v', 'm', 'f')
+order by 1, 2, a.attnum
 """
 
 TABLES = """
@@ -116,13 +127,20 @@ def relation(spec: TableSpec) -> str:
 
 def named_relation(spec: TableSpec) -> str:
     """Return the query of the relation that has the table's name."""
-    return RELATION.format(schema=literal(spec.schema), which=f"c.relname = {literal(spec.source_table)}")
+    return RELATION.format(identity=_IDENTITY, schema=literal(spec.schema), which=f"c.relname = {literal(spec.source_table)}")
 
 
 def identified_relation(spec: TableSpec, identity: str) -> str:
     """Return the query of the relation that has the table's identity: the system, the database and the number in it."""
-    known = RELATION.format(schema=literal(spec.schema), which=f"c.oid::text = {literal(identity.rpartition('/')[2])}")
+    which = f"c.oid::text = {literal(identity.rpartition('/')[2])}"
+    known = RELATION.format(identity=_IDENTITY, schema=literal(spec.schema), which=which)
     return f"select * from ({known}) known where identity = {literal(identity)}"
+
+
+def outlines(specs: Sequence[TableSpec]) -> str:
+    """Return the query of all columns of several tables."""
+    names = ", ".join(f"({literal(spec.schema)}, {literal(spec.source_table)})" for spec in specs)
+    return OUTLINES.format(identity=_IDENTITY, names=names)
 
 
 def chunk_order(request: ReadRequest) -> tuple[str, ...]:

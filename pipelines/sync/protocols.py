@@ -1,6 +1,6 @@
 """What the engine asks of a source, a warehouse and a gate. Promises are written with MUST; contract tests hold each one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
@@ -69,6 +69,9 @@ class Source(Protocol):
 
     def find_relation(self, spec: TableSpec, identity: str) -> str | None:
         """Return what the table of ``TableSchema.identity`` is called now, in the same schema; None if it is gone or cannot be told."""
+
+    def outlines(self, specs: Sequence[TableSpec]) -> Mapping[str, str]:
+        """Return ``schema.outline`` of each table that is there, by table id. MUST be one cheap question for all of them."""
 
     def list_tables(self, schema: str) -> Sequence[str]:
         """Return the names of a schema's tables, without views and partitions."""

@@ -6,7 +6,7 @@ nothing is called a rename.
 
 import hashlib
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -143,6 +143,16 @@ def columns_to_fill(spec: TableSpec, schema: TableSchema, changes: Sequence[Sche
         return ()
     named = tuple(change.after.name for change in changes if change.after and change.kind in CHANGES_VALUES)
     return () if {*spec.key, spec.cursor} & set(named) else named
+
+
+def outline(identity: str, columns: Iterable[tuple[int | None, str, str, bool]]) -> str:
+    """Return a hash of a relation's identity and its columns (identity, name, source type, is nullable): equal means nothing to follow."""
+    return hashlib.sha256(json.dumps([identity, list(columns)]).encode()).hexdigest()[:16]
+
+
+def outline_of(schema: TableSchema) -> str:
+    """Return the outline of a schema; what it is compared with comes from ``Source.outlines``."""
+    return outline(schema.identity, [(one.identity, one.name, one.source_type, one.is_nullable) for one in schema.columns])
 
 
 def is_restart(spec: TableSpec, changes: Sequence[SchemaChange]) -> bool:

@@ -21,20 +21,23 @@ TRIED_OCCURRENCES = 2
 SAMPLE = {(name, "after") for name in ("land.file", "land.manifest", "claim", "commit.fence", "commit.transaction", "mirror")}
 
 
-@pytest.fixture(params=list(MODES))
+@pytest.fixture(params=[*MODES, "migrated"])
 def changed(request: pytest.FixtureRequest, project: Project, run: Run) -> Project:
-    """A table that was loaded once, and whose source has changed by three chunks since."""
+    """A table that was loaded once, and whose source has changed by three chunks since; or has got a column that old rows lack, too."""
+    mode = "incremental" if request.param == "migrated" else request.param
     project.run(
         "create table t (id int primary key, name text, at timestamptz)",
         f"insert into t select i, 'old', '{TODAY}'::timestamptz - i * interval '1 h' from generate_series(1, 40) i",
     )
-    project.declare("t", request.param, **MODES[request.param])
+    project.declare("t", mode, **MODES[mode])
     assert run(project, None)["code"] == 0
-    moved = f"'{TODAY}'::timestamptz - interval '1 h' + id * interval '1 s'" if request.param == "incremental" else "at + interval '10 min'"
+    moved = f"'{TODAY}'::timestamptz - interval '1 h' + id * interval '1 s'" if mode == "incremental" else "at + interval '10 min'"
     project.run(
         f"update t set name = 'new', at = {moved} where id < 15", f"insert into t values (99, 'n', '{TODAY}'::timestamptz - interval '1 h')"
     )
-    if request.param != "incremental":
+    if request.param == "migrated":
+        project.run("alter table t add n int default 5", "update t set n = id where id > 10")
+    if mode != "incremental":
         project.run("delete from t where id in (3, 20)")
     return project
 

@@ -5,7 +5,8 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 
-from sensors.source_changes import PATIENCE, Asked, Probe, decide, make_source_changes, read_cursor, write_cursor
+from sensors.asking import PATIENCE, Asked, Probe, decide, read_cursor, write_cursor
+from sensors.source_changes import make_source_changes
 from tests.dagster.conftest import Daybreak
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
@@ -21,7 +22,7 @@ def test_new_rows_ask_once_for_exactly_their_tables() -> None:
     probes = [Probe("orders", "6", "5"), Probe("customers", "9", "9"), Probe("payments", "3", None)]
     first = decide(probes, {}, NOW)
     assert first.tables == ("orders", "payments")
-    assert decide(probes, first.asked, LATER).skip_reason == "on its way: orders, payments"
+    assert decide(probes, first.asked, LATER).skip_reason == "on its way, or waiting for a person: orders, payments"
 
 
 def test_rows_that_keep_coming_while_a_run_is_on_its_way_do_not_pile_up_runs() -> None:

@@ -172,7 +172,10 @@ def test_under_freeze_a_change_is_breaking_and_no_person_can_approve_it(table: P
 
 
 LOSSY: dict[str, tuple[str, dict[str, str]]] = {
-    "text to int": ("alter table t alter name drop default, alter name type int using id * 2", {"name": "INTEGER", "name_before_v2": "VARCHAR"}),
+    "text to int": (
+        "alter table t alter name drop default, alter name type int using id * 2",
+        {"name": "INTEGER", "name_before_v2": "VARCHAR"},
+    ),
     "a narrower type": ("alter table t alter price type numeric(10, 0)", {"price": "DECIMAL(10,0)", "price_before_v2": "DECIMAL(10,2)"}),
     "the cursor": (
         "alter table t alter at type timestamp using at at time zone 'UTC'",

@@ -1,0 +1,68 @@
+"""Starts a run of the tables whose schema changed in the source: its outline there is compared with the last committed one.
+
+The run does what is lossless, as any sync would, and fills new columns; what a person must decide is held and told by it, once: the
+same change is not asked for again until the source changes further. One catalog query a source and tick.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import dagster as dg
+
+from pipelines.errors import DaybreakError
+from pipelines.jobs import EVOLVE_SCHEMA
+from pipelines.settings import Settings, load_settings
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import SourceSpec
+from sensors.asking import Probe, decide, read_cursor, request_run
+
+INTERVAL_SECONDS = 300
+GONE = "gone"
+
+
+def make_schema_drift(source: SourceSpec) -> dg.SensorDefinition:
+    """Return the sensor of one source."""
+
+    @dg.sensor(
+        name=f"schema_drift_{source.name}",
+        job_name=EVOLVE_SCHEMA,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        description=f"A migration of {source.name} starts a sync of the changed tables and of what is on them.",
+    )
+    def schema_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        settings = load_settings()
+        try:
+            probes = probe_schemas(settings, source)
+        except DaybreakError as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+        return request_run(context, source, decide(probes, read_cursor(context.cursor), settings.now()), "a migration of")
+
+    return schema_drift
+
+
+def probe_schemas(settings: Settings, source: SourceSpec) -> list[Probe]:
+    """Return the outline of each table in the source and as it was committed; a table that was never loaded has nothing to follow."""
+    from pipelines.sources import open_source
+    from pipelines.sync.schema import outline_of
+    from pipelines.wiring import open_mirror
+
+    mirror = open_mirror(settings.state_url)
+    known = {table.id: schema for table in source.tables if (schema := mirror.schema(table.id))}
+    if not known:
+        return []
+    with open_source(source.name, settings.source_url(source)) as opened:
+        tables = _named_as_read(source, known)
+        outlines = opened.outlines(list(tables.tables))
+    probes = []
+    for table in tables.tables:
+        if table.id in known:
+            held_at = mirror.status(table.id).held_at
+            answered_at = settings.in_project_time(held_at) if held_at else None
+            probes.append(Probe(table.name, outlines.get(table.id, GONE), outline_of(known[table.id]), answered_at))
+    return probes
+
+
+def _named_as_read(source: SourceSpec, known: Mapping[str, TableSchema]) -> SourceSpec:
+    """Return the source with its tables under the names by which they were read last."""
+    tables = [replace(table, followed=known[table.id].relation) if table.id in known else table for table in source.tables]
+    return replace(source, tables=tuple(tables))
