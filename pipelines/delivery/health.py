@@ -69,6 +69,12 @@ def write_verdict(page: MorningPage) -> tuple[str, str]:
     return ("good", "All passed") if page.tables or page.models else ("", "Nothing was checked")
 
 
+def describe_source_changes(page: MorningPage) -> list[tuple[str, str, str]]:
+    """When, of which table, and what: the release notes of the source's schema, newest first."""
+    told = [(change, what) for change in page.source_changes for what in change.told]
+    return [(write_short_instant(change.followed_at, page.time_zone), change.table, what) for change, what in told]
+
+
 def sum_up(page: MorningPage) -> list[Total]:
     """Seven totals, in the order of the page; rows are those of each table's last load."""
     tables, models = page.tables, page.models

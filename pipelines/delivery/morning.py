@@ -73,6 +73,7 @@ def _describe_health(page: MorningPage) -> dict[str, object]:
         "totals": health.sum_up(page),
         "tables": health.describe_tables(page),
         "models": health.describe_models(page),
+        "source_changes": health.describe_source_changes(page),
     }
 
 

@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 from pipelines.delivery.banner import StaleBanner, empty_page, with_stale_banner
-from pipelines.delivery.page import ModelHealth, MorningPage, TableHealth
+from pipelines.delivery.page import ModelHealth, MorningPage, SourceChange, TableHealth
 from pipelines.delivery.publish import publish, read_published
 from pipelines.delivery.read_copy import READ_COPY, read_copy_file
 from pipelines.settings import Settings
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 MORNING = "morning"
 TITLE = "Morning"
 CURRENCY = "EUR"  # the marts convert every order into it
+NEWS_FOR = timedelta(days=14)  # how long a change of a source is told on the page
 KEPT_WINDOWS = 200  # loads of one sync at the most that are summed up
 QUERIES = Path(__file__).parent / "queries"
 
@@ -70,12 +71,12 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     if reasons:
         return _keep(settings, mirror, before, reasons)
     as_of = _data_as_of(settings, mirror, shown)
-    tables, models = _table_health(settings, mirror), _model_health(mirror, shown)
-    inputs = _digest(settings, mirror, shown, (tables, models, as_of))
+    health = (_table_health(settings, mirror), _model_health(mirror, shown), list_source_changes(settings, mirror), as_of)
+    inputs = _digest(settings, mirror, shown, health)
     if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
         mirror.record_delivery(f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
         return Delivered("unchanged", target, before["version"], _instant(before["data_as_of"]))
-    page = _make_page(settings, (tables, models, as_of))
+    page = _make_page(settings, health)
     from pipelines.delivery.morning import render_morning
 
     content = render_morning(page)
@@ -128,13 +129,14 @@ def _known(before: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(settings: Settings, mirror: Mirror, shown: MorningInputs, health: tuple[Any, ...]) -> str:
     """Hash what the page would say. The hour of ``data as of`` is left out: a second look the same day is no news."""
-    tables, models, as_of = health
+    tables, models, changes, as_of = health
     builds = mirror.builds()
     day = as_of.astimezone(ZoneInfo(settings.time_zone)).date() if as_of else None
     content = [
         [builds[model]["inputs"] for model in shown.models],
         [{**table.__dict__, "data_as_of": None} for table in tables],
         [model.__dict__ for model in models],
+        [change.__dict__ for change in changes],
         [day, settings.time_zone, settings.local_today()],
     ]
     return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()[:24]
@@ -198,8 +200,20 @@ def _model_health(mirror: Mirror, shown: MorningInputs) -> tuple[ModelHealth, ..
     return tuple(health)
 
 
+def list_source_changes(settings: Settings, mirror: Mirror) -> tuple[SourceChange, ...]:
+    """Return what changed of the sources' schemas in the last weeks and was followed, newest first."""
+    tables = [table for source in settings.sources() for table in source.tables]
+    found = [
+        SourceChange(table.id, settings.in_project_time(version.recorded_at), version.changes)
+        for table in tables
+        for version in mirror.schema_history(table.id)
+        if version.changes and datetime.now(UTC) - version.recorded_at < NEWS_FOR
+    ]
+    return tuple(sorted(found, key=lambda change: change.followed_at, reverse=True))
+
+
 def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
-    tables, models, as_of = health
+    tables, models, changes, as_of = health
     with _open_marts(settings) as connection:
         return MorningPage(
             title=TITLE,
@@ -213,6 +227,7 @@ def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
             orders_by_status=_query(connection, "orders_by_status"),
             top_countries=_query(connection, "top_countries"),
             currency=CURRENCY,
+            source_changes=changes,
         )
 
 

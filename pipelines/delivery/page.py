@@ -61,6 +61,15 @@ class ModelHealth:
 
 
 @dataclass(frozen=True)
+class SourceChange:
+    """What changed of a table's schema in the source, as the load that followed it told."""
+
+    table: str  # 'shop.orders'
+    followed_at: datetime  # UTC
+    told: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class MorningPage:
     """Everything on the `morning` dashboard. Tables may be empty (even without columns); days may be missing.
 
@@ -81,3 +90,4 @@ class MorningPage:
     orders_by_status: pa.Table  # status, order_count: the last 30 days
     top_countries: pa.Table  # country, revenue
     currency: str  # ISO 4217
+    source_changes: tuple[SourceChange, ...] = ()  # newest first
