@@ -76,7 +76,7 @@ class TableSchema:
 
 @dataclass(frozen=True)
 class SchemaChange:
-    """One move of a table's shape. ``before`` is None for an added column, ``after`` for a dropped one (kept, and NULL from then on).
+    """One move of a table's shape. ``before`` is None for an added column, ``after`` for a dropped one (kept, and NULL in later rows).
 
     A column of another type that does not hold every old value is kept under another name, and a new one stands in its place
     (``retype``). ``swap``: another relation has the table's name now, so nothing is known of its rows; no column says so.
