@@ -20,7 +20,7 @@ from pipelines.warehouses.duckdb_access import open_file, rewrite_file, take_tur
 from pipelines.warehouses.duckdb_commit import Commit
 from pipelines.warehouses.duckdb_entries import count_entries, find_waiting
 from pipelines.warehouses.duckdb_entries import read_entries as read_quarantine
-from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schemas, read_watermarks
+from pipelines.warehouses.duckdb_ledger import read_days, read_entries, read_schema_history, read_schemas, read_watermarks
 
 STATE_DDL = (Path(__file__).parent / "duckdb_state.sql").read_text(encoding="utf-8")
 
@@ -83,6 +83,11 @@ class DuckDBWarehouse:
         with self._open(f"look for load {load_id}") as connection:
             found = read_entries(connection, None, load_id)
             return found[0] if found else None
+
+    def schema_history(self, spec: TableSpec) -> Sequence[tuple[int, TableSchema]]:
+        """Return every committed schema version of the table, oldest first."""
+        with self._open(f"read the schemas of {spec.id}") as connection:
+            return read_schema_history(connection, spec.id)
 
     def count_quarantine(self, tables: Sequence[str]) -> Sequence[QuarantineCount]:
         """Return what stands in quarantine, by table, column and reason."""

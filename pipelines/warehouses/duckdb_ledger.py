@@ -56,6 +56,12 @@ def read_schemas(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -
     return {table: (int(version), codec.SCHEMA.validate_json(text)) for table, version, text in rows}
 
 
+def read_schema_history(connection: duckdb.DuckDBPyConnection, table: str) -> list[tuple[int, TableSchema]]:
+    """Return every schema version of a table (id), oldest first."""
+    rows = _of(connection, "version, table_schema", "schema_versions", [table], "order by version")
+    return [(int(version), codec.SCHEMA.validate_json(text)) for _, version, text in rows]
+
+
 def _of(connection: duckdb.DuckDBPyConnection, columns: str, table: str, tables: Sequence[str], more: str = "") -> list[tuple[Any, ...]]:
     table_id = "source_name || '.' || table_name"
     sql = f"select {table_id}, {columns} from daybreak.{table} where list_contains($tables, {table_id}) {more}"

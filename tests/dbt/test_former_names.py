@@ -9,8 +9,8 @@ import duckdb
 import pytest
 
 PROJECT = Path(__file__).parents[2] / "dbt_project"
-ORDERS = "order_id bigint, customer_id bigint, status varchar, currency varchar, {} decimal(10, 2), placed_at timestamptz, updated_at timestamptz"
-LOAD = "_load_id varchar, _loaded_at timestamptz"
+ORDERS = "order_id bigint, customer_id bigint, status varchar, currency varchar, {} decimal(10, 2)"
+LOAD = "placed_at timestamptz, updated_at timestamptz, _load_id varchar, _loaded_at timestamptz"
 
 
 class Warehouse:
