@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 DROPPED = "dropped from the source"
+LONG_NAME = 80  # a line has 150 characters at most, says sqlfluff
 _NAME = r'(?:"(?:[^"]|"")*"|[^\W\d]\w*)'
 _BEGIN = re.compile(r"^(?P<indent>[ \t]*)-- daybreak: columns of [^\n]*, written by daybreak generate[ \t\r]*\n", re.MULTILINE)
 _END = re.compile(r"^[ \t]*-- daybreak: end[ \t]*(?=\r?$)", re.MULTILINE)
@@ -108,8 +109,9 @@ def write_region(region: Region, table: str, keywords: frozenset[str]) -> str:
 
 
 def write_marker(table: str) -> str:
-    """Return the line that a region begins with."""
-    return f"-- daybreak: columns of {table}, written by daybreak generate"
+    """Return the line that a region begins with. The table's name is for people, and cut where the line would be too long."""
+    named = table if len(table) <= LONG_NAME else f"{table[:LONG_NAME]}…"
+    return f"-- daybreak: columns of {named}, written by daybreak generate"
 
 
 def drop_mark(column: Selected, *, is_dropped: bool) -> Selected:

@@ -7,7 +7,7 @@ one here. Not here: which files there are and what may be written (``add``).
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
-from pipelines.discovery.region import Region, Selected, is_bare, order_columns, plain_jinja, write_region
+from pipelines.discovery.region import LONG_NAME, Region, Selected, is_bare, order_columns, plain_jinja, write_region
 from pipelines.discovery.yaml_text import flow, scalar, sentence
 from pipelines.names import make_asset_name, make_slug
 from pipelines.sync.schema import raw_columns
@@ -85,14 +85,10 @@ def _find_free(slug: str, taken: Set[str], keywords: Set[str]) -> str:
 
 def write_model(table: StagedTable) -> str:
     """Return the staging model: two CTEs, every column by name, in a region that is written anew when the source changes."""
+    raw = f"'{table.spec.source}', '{table.name}'"
+    gap = " " if len(raw) <= LONG_NAME // 2 else "\n    "
     head = (
-        "with\n\n"
-        "source as (\n"
-        f"    select *{{{{ former_names('{table.spec.source}', '{table.name}') }}}}"
-        f" from {{{{ source('{table.spec.source}', '{table.name}') }}}}\n"
-        "),\n\n"
-        "renamed as (\n"
-        "    select\n"
+        f"with\n\nsource as (\n    select *{{{{ former_names({raw}) }}}}{gap}from {{{{ source({raw}) }}}}\n),\n\nrenamed as (\n    select\n"
     )
     columns = [Selected(staged.column.name, staged.name) for staged in table.columns]
     region = Region(head, order_columns((), columns, [name for name, _ in LOAD]), (), "\n    from source\n)\n\nselect * from renamed\n")
