@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.errors import DaybreakError, PrerequisiteError
-from pipelines.evolution.impact import Touched, list_touched
+from pipelines.evolution.impact import Touched, list_descendants, list_touched
+from pipelines.evolution.moves import list_moves
 from pipelines.settings import Settings
 from pipelines.sources import open_source
 from pipelines.sync.plan import is_reread
 from pipelines.sync.protocols import Source
-from pipelines.sync.schema import JudgedChange, check_names, judge_changes
+from pipelines.sync.schema import JudgedChange, check_names, judge_changes, raw_columns
 from pipelines.sync.shape import SchemaChange
 from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.warehouses.duckdb_sql import apply_changes
@@ -40,7 +41,7 @@ class TablePlan:
 def plan_source(settings: Settings, source: SourceSpec, manifest: Mapping[str, Any]) -> Sequence[TablePlan]:
     """Plan every table of a source. Raises ``SourceUnavailable`` if it does not answer; a table that is gone is breaking."""
     with open_source(source.name, settings.source_url(source)) as opened:
-        return [_plan_table(settings, opened, spec, list_touched(manifest, source.name, spec.name)) for spec in source.tables]
+        return [_plan_table(settings, opened, spec, manifest) for spec in source.tables]
 
 
 def to_tell(plans: Sequence[TablePlan]) -> Sequence[TablePlan]:
@@ -49,18 +50,19 @@ def to_tell(plans: Sequence[TablePlan]) -> Sequence[TablePlan]:
 
 
 def worst(plans: Sequence[TablePlan]) -> State:
-    """Return the state that a person must hear of first."""
-    return max((plan.state for plan in plans), key=ORDER.index, default="nothing to do")
+    """Return the state that a person must hear of first: of a change itself, or of what it does to what stands on the table."""
+    states: list[State] = [plan.state for plan in plans]
+    return max([*states, *(touched.mark for plan in plans for touched in plan.touched)], key=ORDER.index, default="nothing to do")
 
 
-def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Sequence[Touched]) -> TablePlan:
+def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: Mapping[str, Any]) -> TablePlan:
     mirror = open_mirror(settings.state_url)
     status, before = mirror.status(spec.id), mirror.schema(spec.id)
     try:
         after = source.describe(spec)
         check_names(spec, after)
     except PrerequisiteError as error:
-        return TablePlan(spec.id, "breaking", touched=touched, problem=_tell(error))
+        return TablePlan(spec.id, "breaking", touched=list_descendants(manifest, spec), problem=_tell(error))
     if before is None:
         return TablePlan(spec.id, "not loaded yet")
     judged = judge_changes(spec, before, after)
@@ -70,6 +72,8 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Se
     mask_key_id = status.watermark.mask_key_id if status.watermark else ""  # its key is another matter than the schema
     rows = status.total_rows or 0 if is_reread(spec, status.watermark, moves, mask_key_id) else 0
     state: State = max((change.judgement for change in judged), key=ORDER.index)
+    columns = [column.name for column in raw_columns(spec, before)]
+    touched = list_touched(manifest, spec, columns, list_moves(spec, before, after))
     return TablePlan(spec.id, state, judged, apply_changes(spec, moves), rows, touched)
 
 
