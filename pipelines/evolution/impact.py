@@ -110,17 +110,25 @@ def _touch_model(node: Mapping[str, Any], move: Move, reach: Reach) -> Iterator[
         return
     columns = tuple(reach.columns.get(key, ()))
     told = Touched(_KINDS[node["resource_type"]], node["name"], columns, (move.was,), is_certain=key not in reach.unknown)
-    is_lost = move.kind == "rename" and reach.is_raw(parents) and "former_names(" not in node["raw_code"]
-    yield _mark(told, f"reads {move.was}, and has no former_names() to find it by" if is_lost and told.is_certain else "")
+    yield _mark(told, _tell_lost(node, move) if reach.is_raw(parents) and told.is_certain else "")
     if columns and node.get("contract", {}).get("enforced"):
         yield _mark(Touched("contract", node["name"], columns, (move.was,)), _break_contract(node, move, reach))
+
+
+def _tell_lost(node: Mapping[str, Any], move: Move) -> str:
+    """Return how a model that reads the raw table loses a column; empty if it does not."""
+    if move.is_reused:
+        return f"reads {move.was}, and another column is called so now"
+    if move.kind == "rename" and "former_names(" not in node["raw_code"]:
+        return f"reads {move.was}, and has no former_names() to find it by"
+    return ""
 
 
 def _touch_test(node: Mapping[str, Any], move: Move, reach: Reach) -> Iterator[Touched]:
     columns = _tested(node, reach)
     if columns:
         is_null = any((key, columns[0]) in reach.nulls for key in node["depends_on"]["nodes"])
-        breaks = move.kind == "drop" and is_null and _is_not_null(node)
+        breaks = move.kind == "drop" and not move.is_reused and is_null and _is_not_null(node)
         yield _mark(Touched("test", node["name"], columns, (move.was,)), f"{columns[0]} is NULL in new rows" if breaks else "")
 
 
@@ -151,7 +159,7 @@ def _break_contract(node: Mapping[str, Any], move: Move, reach: Reach) -> str:
     key = node["unique_id"]
     for name, column in ((name.lower(), column) for name, column in node["columns"].items()):
         rules = {constraint["type"] for constraint in column.get("constraints") or ()}
-        if move.kind == "drop" and "not_null" in rules and (key, name) in reach.nulls:
+        if move.kind == "drop" and not move.is_reused and "not_null" in rules and (key, name) in reach.nulls:
             return f"{name} is not_null, and will be NULL in new rows"
         if move.kind in ("widen", "retype") and (key, name) in reach.same and move.after and column.get("data_type"):
             new = duckdb_type(move.after.arrow_type)

@@ -167,6 +167,20 @@ def test_a_rename_breaks_a_model_that_has_no_former_names() -> None:
     assert (touched["model stg"].mark, touched["model stg"].because) == ("breaking", ("fee",))
 
 
+def test_a_name_that_belongs_to_another_column_now_breaks_the_models_that_read_it() -> None:
+    def schema(*names: str) -> TableSchema:
+        columns = ((name.partition(":")[0], int(name.partition(":")[2])) for name in names)
+        return TableSchema(tuple(Column(name, "int", pa.int32(), identity=number) for name, number in columns), "1")
+
+    found = with_children(manifest({"stg": RAW, "top": "select fee from {{ ref('stg') }}"}))
+    for after in (schema("id:1", "cost:2", "fee:3"), schema("id:1", "fee:3"), schema("fee:1", "id:2")):
+        moves = list_moves(SPEC, schema("id:1", "fee:2"), after)
+        touched = {item.name: item for item in list_touched(found, SPEC, COLUMNS, moves)}
+        assert touched["stg"].mark == "breaking"
+        assert "reads fee, and another column is called so now" in touched["stg"].reason
+        assert touched["top"].mark == "safe"
+
+
 def test_all_that_descends_from_a_table_is_listed_without_its_tests() -> None:
     found = manifest({"stg": RAW, "top": "select 1 from {{ ref('stg') }}"})
     found["nodes"]["test.p.x"] = test_of("x", "stg", "fee")
