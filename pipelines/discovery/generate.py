@@ -7,13 +7,13 @@ Not here: what a region looks like (``region``), and what a table lacks altogeth
 
 import re
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 from pipelines.discovery import staging
 from pipelines.discovery.files import UNWRITTEN, Edit
 from pipelines.discovery.models import Described, add_models, list_entries, list_keywords, read_described, refuse_same_slugs
-from pipelines.discovery.region import Region, Selected, drop_mark, find_region, order_columns, plain_jinja, write_region
+from pipelines.discovery.region import Region, Selected, find_region, order_columns, plain_jinja, write_region
 from pipelines.discovery.yaml_text import YamlPath, append_to_item, insert_item, rename_item
 from pipelines.errors import ConfigError
 from pipelines.settings import Settings
@@ -109,7 +109,7 @@ def renew_region(region: Region, table: staging.StagedTable, history: History) -
     selected, by_hand = {column.raw for column in kept}, _by_hand(region, table.columns)
     new = [Selected(staged.column.name, staged.name) for staged in table.columns if staged.column.name not in selected | by_hand]
     load = [name for name in LOAD if name not in region.by_hand]
-    return Region(region.head, order_columns(kept, new, load), region.rest, region.tail, region.indent)
+    return replace(region, columns=order_columns(kept, new, load))
 
 
 def _keep_columns(region: Region, history: History) -> list[Selected]:
@@ -122,8 +122,7 @@ def _keep_columns(region: Region, history: History) -> list[Selected]:
         raw = names.get(column.raw) or column.raw
         is_older = raw == column.raw and raw in moved  # dropped, and its name belongs to a column that was renamed
         if spec.masks.get(raw) != "drop" and not is_older:
-            found = drop_mark(column, is_dropped=raw not in current and raw not in LOAD)
-            kept.append(Selected(raw, found.alias, found.notes, found.is_dropped))
+            kept.append(replace(column, raw=raw, is_dropped=raw not in current and raw not in LOAD))
     return kept
 
 

@@ -6,7 +6,7 @@ or joined stands outside of it. Not here: which columns there are to be (``gener
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 DROPPED = "dropped from the source"
 LONG_NAME = 80  # a line has 150 characters at most, says sqlfluff
@@ -112,11 +112,6 @@ def write_marker(table: str) -> str:
     """Return the line that a region begins with. The table's name is for people, and cut where the line would be too long."""
     named = table if len(table) <= LONG_NAME else f"{table[:LONG_NAME]}…"
     return f"-- daybreak: columns of {named}, written by daybreak generate"
-
-
-def drop_mark(column: Selected, *, is_dropped: bool) -> Selected:
-    """Return the column with or without the remark that its source lost it."""
-    return replace(column, is_dropped=is_dropped)
 
 
 def is_bare(name: str, keywords: frozenset[str]) -> bool:
