@@ -1,4 +1,4 @@
-"""`daybreak discover`, `add` and `preview` on the command line: thin faces over ``pipelines.discovery``."""
+"""`daybreak discover`, `add`, `generate` and `preview` on the command line: thin faces over ``pipelines.discovery``."""
 
 import json
 import re
@@ -98,23 +98,59 @@ def add(
 ) -> None:
     """Add tables: the entry in the catalog, the dbt staging model, and its YAML. Only what is missing is written."""
     from pipelines.cli.explain import explaining
-    from pipelines.discovery.add import AddRequest, plan_addition, write_files
+    from pipelines.discovery.add import AddRequest, plan_addition
+    from pipelines.discovery.files import write_files
     from pipelines.settings import load_settings
 
     with explaining():
         if bool(tables) == everything:
             raise ConfigError(["Name the tables, or give --all; one of both."], safe="Nothing was written.", remedy="daybreak add --help")
         settings = load_settings()
-        addition = plan_addition(settings, AddRequest(source, tuple(tables or ()), mask))
-        standing = {file for file in addition.texts if file.exists()}
-        write_files(addition)
-    if not addition.texts:
+        edit = plan_addition(settings, AddRequest(source, tuple(tables or ()), mask))
+        standing = {file for file in edit.texts if file.exists()}
+        write_files(edit)
+    if not edit.texts:
         typer.echo("Everything is there already; nothing was written.")
         return
-    for file in addition.texts:
+    for file in edit.texts:
         typer.echo(f"{'added to' if file in standing else 'new':<9}{_near(file)}")
     named = "".join(f" {shlex.quote(table)}" for table in tables or ())
     typer.echo(f"Next: daybreak sync {source}{named}   (or `daybreak run`, which builds the models too)")
+
+
+def generate(
+    source: Annotated[str | None, typer.Argument(help="Only this source.")] = None,
+    tables: Annotated[list[str] | None, typer.Argument(help="Only these tables.")] = None,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing, and end with 3 if something would change.")] = False,
+) -> None:
+    """Write staging models and their YAML anew where the source's columns changed. What people wrote stays."""
+    from pipelines.cli.explain import HELD, explaining
+    from pipelines.discovery.files import write_files
+    from pipelines.discovery.generate import Generation, plan_generation
+    from pipelines.settings import load_settings
+
+    with explaining():
+        settings, generation = load_settings(), Generation()
+        for name in [source] if source else [found.name for found in settings.sources()]:
+            plan_generation(settings, *settings.tables(name, tables or []), generation)
+        standing = {file for file in generation.edit.texts if file.exists()}
+        if not check:
+            write_files(generation.edit)
+    for file in generation.edit.texts:
+        typer.echo(f"{'would be ' if check else ''}{'changed' if file in standing else 'new':<9}{_near(file)}")
+    for model, table in generation.left_alone.items():
+        _tell_left_alone(Path(model), table)
+    if not generation.edit.texts:
+        typer.echo("Every model with a region is as the source's columns are; nothing was written.")
+    elif check:
+        raise typer.Exit(HELD)
+
+
+def _tell_left_alone(model: Path, table: str) -> None:
+    from pipelines.discovery.region import write_marker
+
+    told = f"{_near(model)} has no region and was left alone. To have its columns written, put these around them:"
+    typer.secho(f"{told}\n        {write_marker(table)}\n        -- daybreak: end", fg=typer.colors.YELLOW)
 
 
 def _near(file: Path) -> str:

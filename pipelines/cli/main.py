@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelines.cli.catalog import add, discover, preview
+from pipelines.cli.catalog import add, discover, generate, preview
 from pipelines.cli.doctor import doctor
 from pipelines.cli.explain import FAILED, HELD, MISCONFIGURED, AsJson, explaining
 from pipelines.cli.forget import forget
@@ -35,7 +35,7 @@ app = typer.Typer(
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
-for command in (doctor, discover, add, preview, plan, apply, release, forget):
+for command in (doctor, discover, add, generate, preview, plan, apply, release, forget):
     app.command()(command)
 
 

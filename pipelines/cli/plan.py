@@ -1,6 +1,7 @@
 """`daybreak plan` and `daybreak apply` on the command line: thin faces over ``pipelines.evolution``."""
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -10,9 +11,11 @@ import typer
 from pipelines.cli.explain import HELD, explaining, name_person
 
 if TYPE_CHECKING:
+    from pipelines.evolution.impact import Touched
     from pipelines.evolution.plan import TablePlan
 
 BREAKING = 4
+COUNTED = ("test", "contract")  # there are many; those that break are named
 COLORS = {"safe": typer.colors.GREEN, "needs approval": typer.colors.YELLOW, "breaking": typer.colors.RED}
 
 
@@ -23,7 +26,7 @@ def plan(
 ) -> None:
     """Show what a migration of the source means: warehouse DDL, rows to read again, models and dashboards touched. Changes nothing.
 
-    Ends with 3 if a change waits for a person, and with 4 if one is breaking.
+    Ends with 3 if a change waits for a person, and with 4 if one is breaking, or breaks a test, a contract or a model.
     """
     from pipelines.assets.manifest import load_manifest
     from pipelines.cli.output import spinning
@@ -104,8 +107,8 @@ def _show(plans: Sequence["TablePlan"]) -> None:
             typer.echo(f"  warehouse  {statement}")
         for what in _reading(table):
             typer.echo(f"  reads      {what}")
-        if table.touched:
-            typer.echo(f"  touches    {', '.join(f'{item.kind} {item.name}' for item in table.touched)}")
+        for line in _tell_touched(table.touched):
+            typer.echo(f"  {line}")
         if table.problem:
             typer.echo(f"  {table.problem}")
         if table.state == "needs approval":
@@ -128,6 +131,30 @@ def _reading(table: "TablePlan") -> list[str]:
     return []
 
 
+def _tell_touched(touched: Sequence["Touched"], quote: str = "") -> list[str]:
+    """Return a line for what is touched, one for what may be, and one for each thing that breaks. What holds is only counted."""
+    lines = []
+    for is_certain, told in ((True, "touches   "), (False, "may touch ")):
+        items = [item for item in touched if item.is_certain is is_certain]
+        named = [
+            f"{item.kind} {quote}{item.name}{quote}{_columns(item)}"
+            for item in items
+            if item.kind not in COUNTED and (item.mark != "breaking" or not item.reason)
+        ]
+        for kind in COUNTED:
+            count = sum(item.kind == kind and item.mark != "breaking" for item in items)
+            named += [f"{count} {kind}{'' if count == 1 else 's'}"] if count else []
+        lines += [f"{told} {', '.join(named)}"] if named else []
+    breaking = [item for item in touched if item.mark == "breaking" and item.reason]
+    return [*lines, *(f"breaks     {item.kind} {quote}{item.name}{quote}: {item.reason}" for item in breaking)]
+
+
+def _columns(item: "Touched") -> str:
+    if item.columns:
+        return f" ({', '.join(item.columns)})"
+    return " (its rows)" if item.kind in ("model", "snapshot") and item.because and item.is_certain else ""
+
+
 def _as_markdown(plans: Sequence["TablePlan"]) -> list[str]:
     from pipelines.evolution.plan import to_tell
 
@@ -136,13 +163,11 @@ def _as_markdown(plans: Sequence["TablePlan"]) -> list[str]:
         return ["The source's schema is what was loaded last: nothing to do."]
     lines = ["| table | change | judged | old rows read | touches |", "|---|---|---|---|---|"]
     for table in told:
-        touched = ", ".join(f"{item.kind} `{item.name}`" for item in table.touched)
+        touched = "; ".join(re.sub(r"  +", " ", line).removeprefix("touches ") for line in _tell_touched(table.touched, "`"))
         rows: list[tuple[str, str]] = [(change.told, change.judgement) for change in table.changes]
         rows = rows or [(table.problem or "", table.state)]
-        lines += [
-            f"| `{table.table}` | {_cell(what)} | {judged} | {table.rows_to_read + table.rows_to_fill:,} | {touched} |"
-            for what, judged in rows
-        ]
+        old = table.rows_to_read + table.rows_to_fill
+        lines += [f"| `{table.table}` | {_cell(what)} | {judged} | {old:,} | {_cell(touched)} |" for what, judged in rows]
     return lines
 
 

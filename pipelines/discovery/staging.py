@@ -4,18 +4,17 @@ The model is the only place that knows the source's own names: a column whose na
 one here. Not here: which files there are and what may be written (``add``).
 """
 
-import re
-from collections.abc import Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field
 
+from pipelines.discovery.region import LONG_NAME, Region, Selected, is_bare, order_columns, plain_jinja, write_region
 from pipelines.discovery.yaml_text import flow, scalar, sentence
 from pipelines.names import make_asset_name, make_slug
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
 
-_BARE = re.compile(r"[a-z_][a-z0-9_]*")
-_LOAD = (("_load_id", "The load that wrote the row; a key of daybreak.ledger."), ("_loaded_at", "When that load was committed."))
+LOAD = (("_load_id", "The load that wrote the row; a key of daybreak.ledger."), ("_loaded_at", "When that load was committed."))
 
 
 @dataclass(frozen=True)
@@ -24,7 +23,6 @@ class StagedColumn:
 
     column: Column
     name: str
-    is_bare: bool  # SQL takes it as it is
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,7 @@ class StagedTable:
     spec: TableSpec
     comment: str | None
     columns: tuple[StagedColumn, ...]
+    keywords: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -52,17 +51,27 @@ class StagedTable:
         return tuple(names[name] for name in self.spec.key)
 
 
-def stage_table(spec: TableSpec, schema: TableSchema, keywords: Set[str]) -> StagedTable:
+@dataclass(frozen=True)
+class Standing:
+    """What a model says already: what it calls raw columns, and which names are taken by what is none of the source's columns."""
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    taken: Set[str] = frozenset()
+
+
+def stage_table(spec: TableSpec, schema: TableSchema, keywords: frozenset[str], standing: Standing | None = None) -> StagedTable:
     """Return the table with a name for each column that lands; ``keywords`` are what SQL does not take for a column unquoted."""
-    landed = raw_columns(spec, schema)
-    bare = {column.name for column in landed if _BARE.fullmatch(column.name) and column.name not in keywords}
-    taken = {*bare, *(name for name, _ in _LOAD)}
+    landed, standing = raw_columns(spec, schema), standing or Standing()
+    taken = {*standing.names.values(), *standing.taken, *(name for name, _ in LOAD)}
+    bare = {column.name for column in landed if column.name not in {*standing.names, *taken} and is_bare(column.name, keywords)}
+    taken |= bare
     staged = []
     for column in landed:
-        name = column.name if column.name in bare else _find_free(make_slug(column.name), taken, keywords)
+        name = standing.names.get(column.name, column.name if column.name in bare else None)
+        name = name or _find_free(make_slug(column.name), taken, keywords)
         taken.add(name)
-        staged.append(StagedColumn(column, name, column.name in bare))
-    return StagedTable(spec, schema.comment, tuple(staged))
+        staged.append(StagedColumn(column, name))
+    return StagedTable(spec, schema.comment, tuple(staged), keywords)
 
 
 def _find_free(slug: str, taken: Set[str], keywords: Set[str]) -> str:
@@ -75,19 +84,15 @@ def _find_free(slug: str, taken: Set[str], keywords: Set[str]) -> str:
 
 
 def write_model(table: StagedTable) -> str:
-    """Return the staging model: two CTEs, every column by name."""
-    selected = [staged.name if staged.is_bare else f"{_quoted(staged.column.name)} as {staged.name}" for staged in table.columns]
-    columns = ",\n        ".join([*selected, *(name for name, _ in _LOAD)])
-    return (
-        "with\n\n"
-        "source as (\n"
-        f"    select * from {{{{ source('{table.spec.source}', '{table.name}') }}}}\n"
-        "),\n\n"
-        "renamed as (\n"
-        f"    select\n        {columns}\n    from source\n"
-        ")\n\n"
-        "select * from renamed\n"
+    """Return the staging model: two CTEs, every column by name, in a region that is written anew when the source changes."""
+    raw = f"'{table.spec.source}', '{table.name}'"
+    gap = " " if len(raw) <= LONG_NAME // 2 else "\n    "
+    head = (
+        f"with\n\nsource as (\n    select *{{{{ former_names({raw}) }}}}{gap}from {{{{ source({raw}) }}}}\n),\n\nrenamed as (\n    select\n"
     )
+    columns = [Selected(staged.column.name, staged.name) for staged in table.columns]
+    region = Region(head, order_columns((), columns, [name for name, _ in LOAD]), (), "\n    from source\n)\n\nselect * from renamed\n")
+    return write_region(region, f"{table.spec.source}.{table.name}", table.keywords)
 
 
 def write_source_head(table: StagedTable) -> list[str]:
@@ -106,28 +111,32 @@ def write_source_table(table: StagedTable) -> list[str]:
     spec, lines = table.spec, [f"- name: {scalar(table.name)}"]
     if table.name != spec.name:
         # dbt puts quotes around an identifier and does not look inside.
-        lines += [f"  identifier: {scalar(_plain_jinja(spec.name.replace(chr(34), chr(34) * 2)))}", "  quoting: {identifier: true}"]
+        lines += [f"  identifier: {scalar(plain_jinja(spec.name.replace(chr(34), chr(34) * 2)))}", "  quoting: {identifier: true}"]
     dropped = [name for name, mask in spec.masks.items() if mask == "drop"]
     left_out = f"Not loaded: {', '.join(dropped)}." if dropped else ""
     told = " ".join(part for part in (_as_sentence(table.comment) or f"{spec.schema}.{spec.name} of {spec.source}.", left_out) if part)
     lines += [
-        f"  description: {sentence(_plain_jinja(told))}",
+        f"  description: {sentence(plain_jinja(told))}",
         f"  config: {{meta: {{dagster: {{asset_key: [raw_{spec.source}, {scalar(make_asset_name(spec.name))}]}}}}}}",
         "  columns:",
     ]
-    for staged in table.columns:
-        description = _describe(table, staged)
-        described = f", description: {_in_flow(description)}" if description else ""
-        lines.append(f"    - {{name: {scalar(_plain_jinja(staged.column.name))}{described}}}")
-    return [*lines, *(f"    - {{name: {name}, description: {_in_flow(told)}}}" for name, told in _LOAD)]
+    lines += [f"    {write_source_column(table, staged)}" for staged in table.columns]
+    return [*lines, *(f"    - {{name: {name}, description: {_in_flow(told)}}}" for name, told in LOAD)]
+
+
+def write_source_column(table: StagedTable, staged: StagedColumn) -> str:
+    """Return a raw column's item of the sources YAML, its dash in column 0."""
+    description = _describe(table, staged)
+    described = f", description: {_in_flow(description)}" if description else ""
+    return f"- {{name: {scalar(plain_jinja(staged.column.name))}{described}}}"
 
 
 def write_model_entry(table: StagedTable) -> list[str]:
     """Return the model's item of the models YAML: its grain, what is known of its columns, and that its key is one."""
     grain = f"One row per {' and '.join(table.key)}." if table.key else "No key: rows may repeat."
     told = _as_sentence(table.comment) or f"{table.spec.schema}.{table.spec.name} of {table.spec.source}."
-    lines = [f"- name: {table.model}", f"  description: {sentence(_plain_jinja(f'{told} {grain}'))}"]
-    columns = [line for staged in table.columns for line in _column_entry(table, staged)]
+    lines = [f"- name: {table.model}", f"  description: {sentence(plain_jinja(f'{told} {grain}'))}"]
+    columns = [f"    {line}" for staged in table.columns for line in write_model_column(table, staged)]
     lines += ["  columns:", *columns] if columns else []
     if len(table.key) > 1:
         lines += [
@@ -139,15 +148,16 @@ def write_model_entry(table: StagedTable) -> list[str]:
     return lines
 
 
-def _column_entry(table: StagedTable, staged: StagedColumn) -> list[str]:
+def write_model_column(table: StagedTable, staged: StagedColumn) -> list[str]:
+    """Return a column's item of the models YAML, its dash in column 0; nothing for a column of which nothing is known."""
     description, is_key = _describe(table, staged), staged.name in table.key
     if not description and not is_key:
         return []
     tests = ["unique", "not_null"] if len(table.key) == 1 else ["not_null"]
     return [
-        f"    - name: {staged.name}",
-        *([f"      description: {sentence(_plain_jinja(description))}"] if description else []),
-        *([f"      data_tests: [{', '.join(tests)}]"] if is_key else []),
+        f"- name: {staged.name}",
+        *([f"  description: {sentence(plain_jinja(description))}"] if description else []),
+        *([f"  data_tests: [{', '.join(tests)}]"] if is_key else []),
     ]
 
 
@@ -167,13 +177,4 @@ def _as_sentence(text: str | None) -> str:
 
 
 def _in_flow(text: str) -> str:
-    return sentence(_plain_jinja(text))
-
-
-def _quoted(name: str) -> str:
-    return _plain_jinja('"' + name.replace('"', '""') + '"')
-
-
-def _plain_jinja(text: str) -> str:
-    """Return ``text`` so that Jinja, which dbt sends everything through, gives it back as it is."""
-    return re.sub(r"\{[{%#]", lambda found: f"{{{{ '{found.group()}' }}}}", text)
+    return sentence(plain_jinja(text))

@@ -52,10 +52,13 @@ def _escaped(char: str) -> str:
     return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
-def insert_item(text: str, path: Sequence[str | tuple[str, str]], lines: Sequence[str], where: str) -> str:
+YamlPath = Sequence[str | tuple[str, str]]  # a key, or (key, value) of the item to go into
+
+
+def insert_item(text: str, path: YamlPath, lines: Sequence[str], where: str, *, before: str | None = None) -> str:
     """Return ``text`` with ``lines`` (an item, its dash in column 0) behind the last item of the list at ``path``.
 
-    A step is a key, or (key, value) of the item to go into. ``where`` names the file in the ``ConfigError`` that says that
+    Or in front of the item called ``before``, where there is one. ``where`` names the file in the ``ConfigError`` that says that
     the list cannot be added to. Everything else stays as it is, comments too; the item is indented like its neighbours.
     """
     node = _follow(yaml.compose(text, Loader=yaml.SafeLoader), path)
@@ -65,21 +68,44 @@ def insert_item(text: str, path: Sequence[str | tuple[str, str]], lines: Sequenc
             safe="Nothing was written.",
             remedy="Write it as a list whose items each begin with a dash on a line of their own.",
         )
-    before = text.splitlines(keepends=True)
+    standing = text.splitlines(keepends=True)
     indent = node.start_mark.column  # of the first dash
-    end = _end_of_item(before, node.value[-1], indent)
-    if end and not before[end - 1].endswith("\n"):
-        before[end - 1] += "\n"
-    gap = ["\n"] if _is_spaced(before, node) else []
+    position = next((number for number, item in enumerate(node.value) if before and _has(item, "name", before)), 0)
+    end = _end_of_item(standing, node.value[position - 1], indent)
+    if end and not standing[end - 1].endswith("\n"):
+        standing[end - 1] += "\n"
+    gap = ["\n"] if _is_spaced(standing, node) else []
     added = [f"{' ' * indent}{line}".rstrip() + "\n" for line in lines]
-    return "".join([*before[:end], *gap, *added, *before[end:]])
+    return "".join([*standing[:end], *gap, *added, *standing[end:]])
 
 
-def _name(path: Sequence[str | tuple[str, str]]) -> str:
+def append_to_item(text: str, path: YamlPath, lines: Sequence[str]) -> str:
+    """Return ``text`` with ``lines`` (keys, their names in column 0) at the end of the item at ``path``, which has a key a line."""
+    *above, last = path
+    parent, item = (_follow(yaml.compose(text, Loader=yaml.SafeLoader), steps) for steps in (above, path))
+    if not isinstance(parent, yaml.SequenceNode) or not isinstance(item, yaml.MappingNode) or item.flow_style:
+        raise ValueError(f"no item with a key a line at {_name(path)}: {last}")
+    standing = text.splitlines(keepends=True)
+    end = _end_of_item(standing, item, parent.start_mark.column)
+    if not standing[end - 1].endswith("\n"):
+        standing[end - 1] += "\n"
+    return "".join([*standing[:end], *(f"{' ' * item.start_mark.column}{line}\n" for line in lines), *standing[end:]])
+
+
+def rename_item(text: str, path: YamlPath, old: str, new: str) -> str:
+    """Return ``text`` with the item called ``old`` of the list at ``path`` called ``new``; all else stays."""
+    item = _follow(yaml.compose(text, Loader=yaml.SafeLoader), [*path, ("name", old)])
+    if not isinstance(item, yaml.MappingNode):
+        raise ValueError(f"{_name(path)} has no item {old}")
+    node = next(value for key, value in item.value if key.value == "name")
+    return text[: node.start_mark.index] + scalar(new) + text[node.end_mark.index :]
+
+
+def _name(path: YamlPath) -> str:
     return ".".join(step if isinstance(step, str) else step[1] for step in path)
 
 
-def _follow(node: yaml.Node | None, path: Sequence[str | tuple[str, str]]) -> yaml.Node | None:
+def _follow(node: yaml.Node | None, path: YamlPath) -> yaml.Node | None:
     for step in path:
         if isinstance(step, str) and isinstance(node, yaml.MappingNode):
             node = next((value for key, value in node.value if key.value == step), None)

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipelines.errors import DaybreakError, PrerequisiteError
-from pipelines.evolution.impact import Touched, list_touched
+from pipelines.evolution.impact import Touched, list_descendants, list_touched
+from pipelines.evolution.moves import list_moves
 from pipelines.settings import Settings
 from pipelines.sources import open_source
 from pipelines.state.attempts import measure_pace
 from pipelines.sync.changes import describe_table
 from pipelines.sync.plan import is_reread
 from pipelines.sync.protocols import Source
-from pipelines.sync.schema import JudgedChange, columns_to_fill, identify_changes, judge_changes
+from pipelines.sync.schema import JudgedChange, columns_to_fill, identify_changes, judge_changes, raw_columns
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.warehouses.duckdb_sql import apply_changes
@@ -56,7 +57,7 @@ def plan_source(settings: Settings, source: SourceSpec, manifest: Mapping[str, A
     with open_source(source.name, settings.source_url(source)) as opened:
         plans, names = [], set[str]()
         for spec in source.tables:
-            plan, name = _plan_table(settings, opened, spec, list_touched(manifest, source.name, spec.name))
+            plan, name = _plan_table(settings, opened, spec, manifest)
             plans.append(plan)
             names.add(name)
         schemas = dict.fromkeys(spec.schema for spec in source.tables)
@@ -70,18 +71,19 @@ def to_tell(plans: Sequence[TablePlan]) -> Sequence[TablePlan]:
 
 
 def worst(plans: Sequence[TablePlan]) -> State:
-    """Return the state that a person must hear of first."""
-    return max((plan.state for plan in plans), key=ORDER.index, default="nothing to do")
+    """Return the state that a person must hear of first: of a change itself, or of what it does to what stands on the table."""
+    states: list[State] = [plan.state for plan in plans]
+    return max([*states, *(touched.mark for plan in plans for touched in plan.touched)], key=ORDER.index, default="nothing to do")
 
 
-def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Sequence[Touched]) -> tuple[TablePlan, str]:
+def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: Mapping[str, Any]) -> tuple[TablePlan, str]:
     """Return a table's plan, and what the source calls the table."""
     mirror = open_mirror(settings.state_url)
     before = mirror.schema(spec.id)
     try:
         found, after = describe_table(source, spec, before)
     except PrerequisiteError as error:
-        return TablePlan(spec.id, "breaking", touched=touched, problem=_tell(error)), spec.source_table
+        return TablePlan(spec.id, "breaking", touched=list_descendants(manifest, spec), problem=_tell(error)), spec.source_table
     if before is None:
         return TablePlan(spec.id, "not loaded yet"), found.source_table
     judged = judge_changes(spec, before, after)
@@ -103,7 +105,7 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, touched: Se
         rows_to_fill=filled,
         columns_to_fill=columns_to_fill(spec, after, moves),
         seconds=(again + filled) / pace if pace and again + filled else None,
-        touched=touched,
+        touched=list_touched(manifest, spec, [column.name for column in raw_columns(spec, before)], list_moves(spec, before, after)),
         approval=approval,
     ), found.source_table
 

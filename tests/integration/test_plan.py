@@ -19,18 +19,25 @@ sources:
     schema: raw_shop
     tables: [{name: t}]
 """
+MODEL = """
+select id, name as label, qty + 1 as more from (select *{{ former_names('raw_shop', 't') }} from {{ source('raw_shop', 't') }}) as raw
+"""
 
 
 @pytest.fixture(scope="module")
 def parsed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dbt project of one model on ``t`` and an exposure on that, parsed once: its folder, with the manifest in ``target``."""
+    """A dbt project of a model on ``t``, one on that, and an exposure, parsed once: its folder, with the manifest in ``target``."""
     folder = tmp_path_factory.mktemp("dbt")
     (folder / "models").mkdir()
     (folder / "dbt_project.yml").write_text("name: small\nprofile: small\n")
     (folder / "profiles.yml").write_text("small: {target: dev, outputs: {dev: {type: duckdb, path: x.duckdb}}}\n")
     exposure = "exposures: [{name: page, type: dashboard, owner: {name: a, email: a@example.com}, depends_on: [ref('m')]}]"
-    (folder / "models" / "all.yml").write_text(SOURCES + exposure)
-    (folder / "models" / "m.sql").write_text("select id from {{ source('raw_shop', 't') }}")
+    tests = "models: [{name: m, columns: [{name: label, data_tests: [not_null]}, {name: id, data_tests: [unique]}]}]\n"
+    (folder / "models" / "all.yml").write_text(SOURCES + tests + exposure)
+    (folder / "models" / "m.sql").write_text(MODEL)
+    (folder / "models" / "other.sql").write_text("select id from {{ ref('m') }}")
+    (folder / "macros").mkdir()
+    (folder / "macros" / "former_names.sql").write_text("{% macro former_names(source_name, table_name) %}{% endmacro %}")
     load_manifest(load_settings({"DAYBREAK_HOME": str(folder / "target"), "DAYBREAK_DBT_PROJECT": str(folder)}))
     return folder
 
@@ -75,8 +82,13 @@ def test_the_planned_ddl_is_what_the_sync_then_does(loaded: Project) -> None:
     found = planned()
     assert (found["state"], found["rows_to_read"]) == ("safe", 10)
     assert {change["told"] for change in found["changes"]} == {"name is now called title", "qty is now bigint, was smallint", "add note"}
-    assert [(item["kind"], item["name"]) for item in found["touched"]] == [("model", "m"), ("dashboard", "page")]
-    assert "model m, dashboard page" in answer.stdout
+    touched = {(item["kind"], item["name"]): (item["columns"], item["because"]) for item in found["touched"]}
+    assert touched == {
+        ("model", "m"): (["label", "more"], ["name", "qty"]),
+        ("test", "not_null_m_label"): (["label"], ["name"]),
+        ("dashboard", "page"): ([], ["name", "qty"]),
+    }
+    assert "touches    model m (label, more), dashboard page, 1 test\n" in answer.stdout
     before = loaded.loads()
     loaded.commit("t")
     assert loaded.loads() == before + 1
@@ -102,10 +114,19 @@ def test_a_change_that_may_lose_values_needs_approval_and_is_held(loaded: Projec
     answer = plan("--markdown")
     assert answer.exit_code == 3
     assert (
-        "| `shop.t` | name is now integer, was text, which may not hold every value | needs approval | 10 | model `m`, dashboard `page` |"
-        in answer.stdout
+        "| `shop.t` | name is now integer, was text, which may not hold every value | needs approval | 10 "
+        "| model `m` (label), dashboard `page`, 1 test |" in answer.stdout
     )
     assert loaded.sync("t").outcome == "held"
+
+
+def test_a_safe_change_that_breaks_a_test_ends_as_breaking(loaded: Project) -> None:
+    loaded.run("alter table t drop column name")
+    answer = plan()
+    assert answer.exit_code == 4
+    assert "shop.t: safe" in answer.stdout
+    assert "breaks     test not_null_m_label: label is NULL in new rows" in answer.stdout
+    assert "breaks test `not_null_m_label`: label is NULL in new rows" in plan("--markdown").stdout
 
 
 @pytest.mark.parametrize("migration", ["drop table t", "alter table t rename id to number"])

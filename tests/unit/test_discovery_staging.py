@@ -18,8 +18,10 @@ def stage(*names: str, key: tuple[str, ...] = (), name: str = "t", **facts: obje
 
 def test_a_model_selects_every_column_by_name_and_when_it_was_loaded() -> None:
     assert write_model(stage("id", "Name", "order", masks={})) == (
-        "with\n\nsource as (\n    select * from {{ source('shop', 't') }}\n),\n\nrenamed as (\n    select\n        id,\n"
-        '        "Name" as name,\n        "order" as order_value,\n        _load_id,\n        _loaded_at\n    from source\n)\n\n'
+        "with\n\nsource as (\n    select *{{ former_names('shop', 't') }} from {{ source('shop', 't') }}\n),\n\nrenamed as (\n    select\n"
+        "        -- daybreak: columns of shop.t, written by daybreak generate\n        id,\n"
+        '        "Name" as name,\n        "order" as order_value,\n        _load_id,\n        _loaded_at\n        -- daybreak: end\n'
+        "    from source\n)\n\n"
         "select * from renamed\n"
     )
 

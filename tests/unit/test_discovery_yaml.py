@@ -7,7 +7,7 @@ import yaml
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.discovery.yaml_text import comment, flow, insert_item, scalar, sentence
+from pipelines.discovery.yaml_text import append_to_item, comment, flow, insert_item, rename_item, scalar, sentence
 from pipelines.errors import ConfigError
 
 NAMES = (
@@ -116,3 +116,24 @@ def test_an_inner_list_is_found_by_its_items_name() -> None:
 def test_a_list_that_cannot_be_added_to_is_said_with_its_file(text: str) -> None:
     with pytest.raises(ConfigError, match=r"file\.yaml: `items`"):
         put(text)
+
+
+def test_an_item_goes_in_front_of_the_one_that_is_named_if_there_is_one() -> None:
+    added = insert_item(FILE, ("items",), ["- name: new"], "file.yaml", before="two")
+    assert [item["name"] for item in yaml.safe_load(added)["items"]] == ["one", "new", "two"]
+    assert added.replace("\n  - name: new\n", "", 1) == FILE
+    assert insert_item(FILE, ("items",), ["- name: new"], "file.yaml", before="three").index("new") > FILE.index("two")
+
+
+@pytest.mark.parametrize("text", ["- name: one # kept\n  a: 1\n", "- {a: 1, name: one}\n", "- name: 'one'\n"])
+@pytest.mark.parametrize("name", ["two", "a: b", "on", 'it "is"'])
+def test_an_item_is_renamed_and_all_else_stays(text: str, name: str) -> None:
+    made = rename_item(f"items:\n{text}", ("items",), "one", name)
+    assert yaml.safe_load(made)["items"][0]["name"] == name
+    assert made.replace(scalar(name), "one").replace("'", "") == f"items:\n{text}".replace("'", "")
+
+
+def test_keys_go_to_the_end_of_an_item() -> None:
+    made = append_to_item(FILE, ("items", ("name", "one")), ["columns:", "  - name: x"])
+    assert made == FILE.replace("    # belongs to one\n", "    # belongs to one\n    columns:\n      - name: x\n")
+    assert append_to_item("items:\n- name: a", ("items", ("name", "a")), ["b: 1"]) == "items:\n- name: a\n  b: 1\n"

@@ -1,11 +1,12 @@
 with
 
 source as (
-    select * from {{ source('shop', 'addresses') }}
+    select *{{ former_names('shop', 'addresses') }} from {{ source('shop', 'addresses') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.addresses, written by daybreak generate
         address_id,
         customer_id,
         kind,
@@ -15,6 +16,7 @@ renamed as (
         created_at,
         _load_id,
         _loaded_at
+        -- daybreak: end
     from source
 )
 

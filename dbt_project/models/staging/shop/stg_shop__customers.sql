@@ -1,11 +1,12 @@
 with
 
 source as (
-    select * from {{ source('shop', 'customers') }}
+    select *{{ former_names('shop', 'customers') }} from {{ source('shop', 'customers') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.customers, written by daybreak generate
         customer_id,
         email,
         full_name,
@@ -16,6 +17,7 @@ renamed as (
         updated_at,
         _load_id,
         _loaded_at
+        -- daybreak: end
     from source
 )
 

@@ -1,11 +1,12 @@
 with
 
 source as (
-    select * from {{ source('shop', 'events') }}
+    select *{{ former_names('shop', 'events') }} from {{ source('shop', 'events') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.events, written by daybreak generate
         event_id,
         session_id,
         customer_id,
@@ -15,10 +16,11 @@ renamed as (
         email,
         properties,
         occurred_at,
-        {{ project_date('occurred_at') }} as event_date,
         received_at,
         _load_id,
-        _loaded_at
+        _loaded_at,
+        -- daybreak: end
+        {{ project_date('occurred_at') }} as event_date
     from source
 )
 

@@ -1,11 +1,12 @@
 with
 
 source as (
-    select * from {{ source('shop', 'order_items') }}
+    select *{{ former_names('shop', 'order_items') }} from {{ source('shop', 'order_items') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.order_items, written by daybreak generate
         order_id,
         line_number,
         product_id,
@@ -15,6 +16,7 @@ renamed as (
         updated_at,
         _load_id,
         _loaded_at
+        -- daybreak: end
     from source
 )
 

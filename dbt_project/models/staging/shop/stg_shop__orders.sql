@@ -1,21 +1,23 @@
 with
 
 source as (
-    select * from {{ source('shop', 'orders') }}
+    select *{{ former_names('shop', 'orders') }} from {{ source('shop', 'orders') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.orders, written by daybreak generate
         order_id,
         customer_id,
         status,
         currency,
         shipping_fee,
         placed_at,
-        {{ project_date('placed_at') }} as order_date,
         updated_at,
         _load_id,
-        _loaded_at
+        _loaded_at,
+        -- daybreak: end
+        {{ project_date('placed_at') }} as order_date
     from source
 )
 

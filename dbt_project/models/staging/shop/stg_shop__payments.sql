@@ -1,11 +1,12 @@
 with
 
 source as (
-    select * from {{ source('shop', 'payments') }}
+    select *{{ former_names('shop', 'payments') }} from {{ source('shop', 'payments') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.payments, written by daybreak generate
         payment_id,
         order_id,
         method,
@@ -15,6 +16,7 @@ renamed as (
         updated_at,
         _load_id,
         _loaded_at
+        -- daybreak: end
     from source
 )
 

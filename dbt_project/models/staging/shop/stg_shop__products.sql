@@ -1,11 +1,12 @@
 with
 
 source as (
-    select * from {{ source('shop', 'products') }}
+    select *{{ former_names('shop', 'products') }} from {{ source('shop', 'products') }}
 ),
 
 renamed as (
     select
+        -- daybreak: columns of shop.products, written by daybreak generate
         product_id,
         sku,
         name as product_name,
@@ -16,6 +17,7 @@ renamed as (
         created_at,
         _load_id,
         _loaded_at
+        -- daybreak: end
     from source
 )
 
