@@ -13,7 +13,7 @@ from ulid import ULID
 from pipelines.errors import LoadConflict, SchemaRefused, SourceUnavailable
 from pipelines.state.mirror import Attempt
 from pipelines.sync import codec, horizon, plan
-from pipelines.sync.changes import changes_of, describe_table
+from pipelines.sync.changes import changes_of, describe_table, follow_gates
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.land import identify_key
@@ -99,7 +99,8 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         attempt.note("gate", folder.rows)
         engine.progress(spec, "gate", folder.rows)
         with step("gate"):
-            gated = gate_load(GateRequest(spec, folder, engine.gate, engine.time_zone, *sizes_of(engine, spec, folder.plan, changed)))
+            judged = follow_gates(engine, spec, folder.plan.schema)
+            gated = gate_load(GateRequest(judged, folder, engine.gate, engine.time_zone, *sizes_of(engine, spec, folder.plan, changed)))
         engine.mirror.record_verdicts(gated.verdicts, folder.plan.load_id)
         if gated.held_reason:
             engine.landing.mark_held(folder, gated.held_reason, engine.clock())

@@ -8,6 +8,7 @@ from pipelines.errors import LoadConflict
 from pipelines.landing.held import HeldLoad, list_held, open_held
 from pipelines.state.mirror import Mirror
 from pipelines.sync import codec
+from pipelines.sync.changes import follow_gates
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad, GateRequest, gate_load
 from pipelines.sync.load import ReadyLoad, changed_days, commit_load, digest_load
@@ -40,7 +41,9 @@ def release_load(engine: Engine, spec: TableSpec, held: HeldLoad, released_by: s
             return Release("superseded", moved)
         folder.plan = replace(held.plan, base_load_id=engine.mirror.status(spec.id).load_id)
         changed, same = changed_days(engine, spec, folder.plan, digest_load(engine, spec, folder))
-        gated = gate_load(GateRequest(spec, folder, engine.gate, engine.time_zone, is_released=True))
+        gated = gate_load(
+            GateRequest(follow_gates(engine, spec, folder.plan.schema), folder, engine.gate, engine.time_zone, is_released=True)
+        )
         if gated.held_reason:
             return Release("refused", gated.held_reason)
         try:

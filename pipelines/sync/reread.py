@@ -11,7 +11,7 @@ from datetime import timedelta
 from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
 from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
-from pipelines.sync.changes import changes_of, describe_table
+from pipelines.sync.changes import changes_of, describe_table, follow_gates
 from pipelines.sync.context import Engine
 from pipelines.sync.engine import MAX_REPLANS, plan_load, summarise, sync_table
 from pipelines.sync.gating import GateRequest, gate_load
@@ -101,7 +101,7 @@ def _discarding(folder: LoadFolder) -> Iterator[None]:
 def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt) -> TableResult:
     with engine.landing.open_load(spec, planned) as folder, _discarding(folder):
         read_and_land(engine, spec, folder, attempt)
-        gated = gate_load(GateRequest(spec, folder, engine.gate, engine.time_zone))
+        gated = gate_load(GateRequest(follow_gates(engine, spec, planned.schema), folder, engine.gate, engine.time_zone))
         engine.mirror.record_verdicts(gated.verdicts, planned.load_id)
         if gated.held_reason:
             folder.discard()  # the rows stay in quarantine, which has their text

@@ -6,9 +6,9 @@ nothing is called a rename.
 
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import pyarrow as pa
 
@@ -143,6 +143,39 @@ def columns_to_fill(spec: TableSpec, schema: TableSchema, changes: Sequence[Sche
         return ()
     named = tuple(change.after.name for change in changes if change.after and change.kind in CHANGES_VALUES)
     return () if {*spec.key, spec.cursor} & set(named) else named
+
+
+def names_now(history: Sequence[TableSchema], schema: TableSchema) -> Mapping[str, str]:
+    """Return what columns are called now that had another name in an older schema of the same relation, by their former names.
+
+    A former name that a column has today is that column's.
+    """
+    today = {column.identity: column.name for column in schema.columns if column.identity is not None}
+    taken = set(today.values())
+    return {
+        column.name: today[column.identity]
+        for older in history
+        if older.identity == schema.identity
+        for column in older.columns
+        if column.identity in today and column.name not in taken
+    }
+
+
+def follow_names(spec: TableSpec, names: Mapping[str, str]) -> TableSpec:
+    """Return the entry with its expectations on columns that were renamed as on what they are called now."""
+    if not names:
+        return spec
+
+    def now(value: Any) -> Any:  # noqa: ANN401 - an argument of any kind
+        if isinstance(value, (list, tuple)):
+            return [now(item) for item in value]
+        return names.get(value, value) if isinstance(value, str) else value
+
+    followed = tuple(
+        replace(one, arguments={name: now(value) if name.startswith("column") else value for name, value in one.arguments.items()})
+        for one in spec.expectations
+    )
+    return replace(spec, expectations=followed)
 
 
 def outline(identity: str, columns: Iterable[tuple[int | None, str, str, bool]]) -> str:

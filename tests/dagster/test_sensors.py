@@ -1,18 +1,14 @@
 """Ticks of the sensors on the real source, and their decision alone."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 import pytest
 
-from pipelines.sync.spec import SourceSpec
 from sensors.asking import PATIENCE, Asked, Probe, decide, read_cursor, write_cursor
-from sensors.schema_drift import make_schema_drift
 from sensors.source_changes import make_source_changes
 from tests.dagster.conftest import Daybreak
 
-Make = Callable[[SourceSpec], dg.SensorDefinition]
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 
@@ -67,10 +63,10 @@ def test_the_cursor_survives_its_text() -> None:
     assert read_cursor(write_cursor(asked)) == asked
 
 
-def tick(daybreak: Daybreak, cursor: str | None = None, make: Make = make_source_changes) -> dg.SensorResult:
+def tick(daybreak: Daybreak, cursor: str | None = None) -> dg.SensorResult:
     with daybreak.inside():
         definitions = daybreak.definitions()
-        sensor = make(daybreak.settings.sources()[0])
+        sensor = make_source_changes(daybreak.settings.sources()[0])
         context = dg.build_sensor_context(instance=daybreak.instance, cursor=cursor, definitions=definitions)
         result = sensor(context)
     assert isinstance(result, dg.SensorResult)
@@ -119,33 +115,3 @@ def test_a_change_that_a_run_answered_is_not_asked_for_again_until_the_source_ch
     assert decide([Probe("orders", "c", "a", held)], asked, NOW + timedelta(days=1)).tables == ("orders",)
     died = decide([Probe("orders", "b", "a", NOW - timedelta(days=1))], asked, NOW + PATIENCE)  # it was held long before that run
     assert died.tables == ("orders",)
-
-
-def test_a_migration_starts_one_run_of_its_tables_and_one_that_waits_for_a_person_is_told_once(daybreak: Daybreak) -> None:
-    daybreak.run()
-    assert "nothing new" in str(tick(daybreak, make=make_schema_drift).skip_reason)
-
-    daybreak.write("alter table customers add tier text default 'basic'", "alter table products add note text")
-    asked = tick(daybreak, make=make_schema_drift)
-    (request,) = asked.run_requests or []
-    keys = {key.to_user_string() for key in request.asset_selection or []}
-    assert {"raw_shop/customers", "raw_shop/products", "reports/morning"} <= keys
-    assert "raw_shop/orders" not in keys
-    assert request.tags["daybreak/because"] == "a migration of customers, products"
-    assert not tick(daybreak, asked.cursor, make_schema_drift).run_requests
-    result = daybreak.run("evolve_schema", asset_selection=request.asset_selection)
-    assert result.is_green, result.report
-    assert daybreak.ask("select distinct tier from raw_shop.customers") == [("basic",)]
-    assert not tick(daybreak, asked.cursor, make_schema_drift).run_requests
-
-    daybreak.write("alter table addresses alter postcode type int using 1")
-    asked = tick(daybreak, asked.cursor, make_schema_drift)
-    (request,) = asked.run_requests or []
-    result = daybreak.run("evolve_schema", asset_selection=request.asset_selection)
-    assert not result.is_green
-    assert result.outcomes()["shop.addresses"] == "held"
-    waiting = tick(daybreak, asked.cursor, make_schema_drift)
-    assert not waiting.run_requests
-    assert "waiting for a person: addresses" in str(waiting.skip_reason)
-    daybreak.write("alter table addresses add note text")
-    assert tick(daybreak, waiting.cursor, make_schema_drift).run_requests
