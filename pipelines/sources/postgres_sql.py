@@ -142,10 +142,11 @@ def chunk_query(request: ReadRequest, columns: dict[str, PgColumn]) -> ChunkQuer
     select += [f"{quote(name)}::text as {bound}" for name, bound in extra]
     conditions = [*_window_conditions(request, columns), *_keyset(request.after, order, columns)]
     where = f" where {' and '.join(conditions)}" if conditions else ""
-    order_by = f" order by {', '.join(map(quote, order))}" if order else ""
+    # A bare name would mean the result's column first, which is text for many types and sorts otherwise than the bounds compare.
+    order_by = f" order by {', '.join(f'src.{quote(name)}' for name in order)}" if order else ""
     limit = f" limit {request.max_rows}" if order else ""
     bounds = tuple(dict(extra).get(name, name) for name in order)
-    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)}{where}{order_by}{limit}", bounds)
+    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)} src{where}{order_by}{limit}", bounds)
 
 
 def _keyset(after: Bound | None, order: tuple[str, ...], columns: dict[str, PgColumn]) -> list[str]:
