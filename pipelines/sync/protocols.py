@@ -146,8 +146,9 @@ class Warehouse(Protocol):
 
         MUST leave nothing behind when it raises. MUST raise ``LoadConflict`` if the token or the base load is not the
         table's any more, and ``CommitUnknown`` if it cannot know whether the transaction committed. MUST check the balance
-        inside the transaction, from counts of its own. MUST empty the digest of a committed day that the load took a row
-        from, and of every other day if ``is_reread``: such a day does not stand as it was committed.
+        inside the transaction, from counts of its own. MUST empty the digest of a committed day (also of "no day") that the
+        load took a row from, or in which an older version of a row stays that was read elsewhere, and of every other day if
+        ``is_reread``: what stands there is not what was read there.
         """
 
     def find_load(self, load_id: str) -> LedgerEntry | None:

@@ -60,6 +60,9 @@ class Commit:
         with step("commit.ledger"):
             entry = self._record(counts)
             self._record_days()
+            if self._load.spec.partition and self._load.quarantined and not self._load.plan.window.keys:
+                # Of a row that moved and stepped aside, the older version stays where it was.
+                self._void_strayed_days(is_every=False)
         with step("commit.fence"):
             self._advance_watermark()
         self._drop_staging()
@@ -165,20 +168,23 @@ class Commit:
         return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
 
     def _void_days(self, before: int) -> None:
-        """Empty the digests of days that will not stand as they were committed: rows leave them, or all is read again."""
-        load = self._load
-        if load.spec.partition and load.plan.window.keys:
+        """Empty the digests of days that do not stand as they were read, before rows leave them; all of them if all is read again."""
+        if self._load.spec.partition and self._load.plan.window.keys:
             self._void_touched_days()
-            return
-        if not load.spec.partition or not before:
-            return
-        void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table and day is not null"
-        if self._is_reread:
-            self._execute(void, **self._names)
-        elif load.spec.key:
-            day, on = sql.day_of(load, "target"), " and ".join(f"target.{name} = staged.{name}" for name in map(quote, load.spec.key))
-            left = f"select {day} from {sql.raw_table(load.spec)} target join staged on {on}"
-            self._execute(f"{void} and day in ({left} where {day} is distinct from {sql.day_of(load, 'staged')})", **self._names)
+        elif self._load.spec.partition and before:
+            self._void_strayed_days(is_every=self._is_reread)
+
+    def _void_strayed_days(self, *, is_every: bool) -> None:
+        """Empty the digest of each day that holds a row which this load read in another day: a digest says what was read there."""
+        load = self._load
+        which = "true"
+        if not is_every:
+            if not load.spec.key:
+                return
+            strayed = f"select 1 from ({sql.strayed_days(load)}) strayed where strayed.day is not distinct from windows.day"
+            which = f"exists ({strayed})"
+        void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table"
+        self._execute(f"{void} and {which}", **self._names)
 
     def _void_touched_days(self) -> None:
         """Void the days whose rows are read again one by one; the load's id tells what is built on them."""

@@ -125,7 +125,7 @@ def key_list(spec: TableSpec, prefix: str = "") -> str:
 
 def merge(load: StagedLoad) -> str:
     """Return the MERGE by key; a row that is equal in every landed column is not touched."""
-    on = " and ".join(f"target.{quote(name)} = staged.{quote(name)}" for name in load.spec.key)
+    on = _same_key(load, "staged")
     others = [column.name for column in load.columns if column.name not in load.spec.key]
     stamped = [f"{quote(name)} = staged.{quote(name)}" for name in others] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
     differs = " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in others) or "false"
@@ -151,9 +151,8 @@ def count_standing(load: StagedLoad) -> str:
 
 
 def _stands(load: StagedLoad) -> str:
-    keys = " and ".join(f"target.{quote(name)} = staged.{quote(name)}" for name in load.spec.key)
     cursor = quote(load.spec.cursor or "")
-    return f"{keys} and target.{cursor} is not distinct from staged.{cursor}"
+    return f"{_same_key(load, 'staged')} and target.{cursor} is not distinct from staged.{cursor}"
 
 
 def insert(load: StagedLoad) -> str:
@@ -174,15 +173,29 @@ def _staged_values(load: StagedLoad) -> str:
 def delete_vanished(load: StagedLoad) -> str | None:
     """Return the DELETE of rows in the load's scope that the source has no more; None where a load deletes nothing.
 
-    A row that stepped aside is still in the source, so its older version stays.
+    A row that stepped aside is still in the source, so its older version stays; but not in a day that the row has left.
     """
     scope = _scope(load)
     if scope is None:
         return None
     if not load.spec.key:
         return f"delete from {raw_table(load.spec)} where {scope}"
-    match = " and ".join(f"landed.{quote(name)} = target.{quote(name)}" for name in load.spec.key)
-    return f"delete from {raw_table(load.spec)} as target where {scope} and not exists (select 1 from landed where {match})"
+    found, match = "landed", _same_key(load, "landed")
+    if load.spec.partition and load.quarantined and not load.plan.window.keys:
+        found = "landed left join excluded using (_daybreak_file, file_row_number)"
+        match += f" and (excluded.reason is null or {day_of(load, 'landed')} is not distinct from {day_of(load, 'target')})"
+    return f"delete from {raw_table(load.spec)} as target where {scope} and not exists (select 1 from {found} where {match})"
+
+
+def strayed_days(load: StagedLoad) -> str:
+    """Return the SELECT of the days of rows that stand in another day than they were read in, which is NULL for no day."""
+    day = day_of(load, "target")
+    where = f"{day} is distinct from {day_of(load, 'landed')}"
+    return f"select distinct {day} as day from {raw_table(load.spec)} target join landed on {_same_key(load, 'landed')} where {where}"
+
+
+def _same_key(load: StagedLoad, rows: str) -> str:
+    return " and ".join(f"target.{quote(name)} = {rows}.{quote(name)}" for name in load.spec.key)
 
 
 def _scope(load: StagedLoad) -> str | None:
