@@ -56,23 +56,24 @@ class PostgresSource:
                 problem = f"{spec.id}: what was given is no value of the key ({kinds})."
                 raise ConfigError([problem], safe="Nothing was changed.", remedy="Write it as the source does.") from None
 
-    def observe(self, spec: TableSpec) -> Observation:
+    def observe(self, spec: TableSpec, known: str | None = None) -> Observation:
         """Note the cursor's maximum, then the open transactions, then the time: see ``horizon`` for why in this order."""
         with self._connection.transaction() as connection:
             column = self._column(connection, spec, spec.cursor) if spec.cursor else None
             cursor_type = column.type.name if column else None
-            top = connection.rows(sql.cursor_maximum(spec, column))[0]["top"] if column else None
+            maximum = connection.rows(sql.cursor_maximum(spec, column, known))[0] if column else {"top": None, "fell": False}
             # A statement of its own, so that it sees transactions that began after the maximum was read.
             seen = connection.rows(sql.OBSERVE)[0]
         return Observation(
             observed_at=seen["observed_at"],
-            max_cursor=top,
+            max_cursor=maximum["top"],
             observed_cursor=_as_cursor(seen["observed_at"], cursor_type, seen["default_zone"]),
             oldest_open_at=seen["oldest_at"],
             oldest_open_cursor=_as_cursor(seen["oldest_at"], cursor_type, seen["default_zone"]),
             open_ids=tuple((seen["ids"] or "").split(",")) if seen["ids"] else (),
             is_blind=seen["is_blind"],
             oldest_open_session=seen["oldest_session"],
+            fell_from=known if maximum["fell"] else None,
         )
 
     def partition_range(self, spec: TableSpec, time_zone: str) -> tuple[str, str] | None:

@@ -205,9 +205,11 @@ def _day_conditions(window: Window, columns: dict[str, PgColumn]) -> list[str]:
     return [is_unordered(column)] if window.is_null else window_bounds(window, column)
 
 
-def cursor_maximum(spec: TableSpec, column: PgColumn) -> str:
-    """Return the query of the cursor's greatest value, as ``top``."""
-    return f"select max({quote(column.name)})::text as top from {relation(spec)} where {is_ordered(column)}"
+def cursor_maximum(spec: TableSpec, column: PgColumn, known: str | None) -> str:
+    """Return the query of the cursor's greatest value, as ``top``, and whether it ``fell`` below ``known`` (or is not there any more)."""
+    top = f"max({quote(column.name)})"
+    fell = f"coalesce({top} < {cast(known, column)}, true)" if known else "false"
+    return f"select {top}::text as top, {fell} as fell from {relation(spec)} where {is_ordered(column)}"
 
 
 def is_ordered(column: PgColumn) -> str:

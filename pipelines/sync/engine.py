@@ -6,6 +6,7 @@ A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest re
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import date
 
 from ulid import ULID
@@ -57,11 +58,11 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
     drop_remnants(engine, spec)
     with step("plan"):
         spec, schema = describe_table(engine, spec)
-        observation = engine.source.observe(spec)
-    try:
-        changes = changes_of(engine, spec, schema)
-    except SchemaRefused as error:
-        return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
+        try:
+            changes = changes_of(engine, spec, schema)
+        except SchemaRefused as error:
+            return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
+        observation = _observe(engine, spec, schema, changes)
     windows = _windows(engine, spec, schema, observation, days, changes)
     plans = (plan_load(engine, spec, schema, observation, window) for window in windows)  # each on what the one before committed
     result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
@@ -76,6 +77,21 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         if as_of < observation.observed_at:
             return summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
     return result
+
+
+def _observe(engine: Engine, spec: TableSpec, schema: TableSchema, changes: Sequence[SchemaChange]) -> Observation:
+    """Observe the source. A fall of the cursor that an unfinished load met is one still, however far the cursor has come since."""
+    known = None if _is_reread(engine, spec, schema, changes) else engine.mirror.status(spec.id).watermark
+    observation = engine.source.observe(spec, known.value if known else None)
+    with engine.landing.reopen_load(spec) as unfinished:
+        fell_from = unfinished.plan.observation.fell_from if unfinished else None
+    return replace(observation, fell_from=observation.fell_from or fell_from)
+
+
+def _is_reread(engine: Engine, spec: TableSpec, schema: TableSchema, changes: Sequence[SchemaChange]) -> bool:
+    """Whether whole rows that were loaded before must be read again; columns that can be filled by themselves are no reason."""
+    rest = () if columns_to_fill(spec, schema, changes) else changes
+    return plan.is_reread(spec, engine.mirror.status(spec.id).watermark, rest, identify_key(spec, engine.mask_key))
 
 
 def _note_schema(engine: Engine, spec: TableSpec, schema: TableSchema) -> None:
@@ -120,8 +136,7 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
     changes: Sequence[SchemaChange],
 ) -> Iterator[Window]:
     watermark = engine.mirror.status(spec.id).watermark
-    rest = () if columns_to_fill(spec, schema, changes) else changes
-    is_reread = plan.is_reread(spec, watermark, rest, identify_key(spec, engine.mask_key))
+    is_reread = _is_reread(engine, spec, schema, changes) or observation.fell_from is not None
     if spec.mode == "snapshot":
         yield Window()
     elif spec.mode == "incremental":
@@ -220,6 +235,8 @@ def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
         return "a snapshot is read whole"
     if planned.window.columns:
         return f"older rows were read for {', '.join(planned.window.columns)}"
+    if planned.observation.fell_from:
+        return f"the cursor was at {planned.observation.fell_from} and is behind that now: all rows were read again, as they may be others"
     if planned.window.lower is None:
         return ""
     told = f"rows from {planned.window.lower} on are read again, so that none that was committed late is missed"

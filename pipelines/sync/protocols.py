@@ -73,8 +73,8 @@ class Source(Protocol):
     def read_key(self, spec: TableSpec, key: Bound) -> Bound:
         """Return a key as the source writes it: `007` of an integer is `7`. MUST raise ``ConfigError`` for what cannot be a key."""
 
-    def observe(self, spec: TableSpec) -> Observation:
-        """Note the cursor's maximum, then every open transaction, then the time.
+    def observe(self, spec: TableSpec, known: str | None = None) -> Observation:
+        """Note the cursor's maximum (and whether it is below ``known``, an earlier one), then every open transaction, then the time.
 
         Any row that is not visible to a transaction that begins after this call MUST be written by a transaction that the
         observation holds, or by one that begins later.
