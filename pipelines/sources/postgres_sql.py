@@ -51,8 +51,11 @@ where i.indrelid = {oid} and i.indisunique and i.indisvalid and i.indimmediate a
 # The clock is read after the open transactions: one that begins in between is later than every row it can hide.
 OBSERVE = """
 with sessions as materialized (
+    -- Of others' sessions all is NULL without the privilege. Without track_activities the state is `disabled`; where that was set
+    -- again since the transaction began, the state is known and the start is not.
     select xact_start, pid, application_name::text as name, usename::text as username,
-        xact_start is null and state is null and backend_type is null as is_hidden
+        xact_start is null and (state is null and backend_type is null or state = 'disabled' or state like 'idle in transaction%'
+            or state = 'active' and backend_type = 'client backend') as is_hidden
     from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and backend_type is distinct from 'autovacuum worker'
 ), open as (
