@@ -247,6 +247,7 @@ class LedgerEntry:
     chunks: int
     bytes: int
     quarantined_open: int
+    token: int  # grows with each load of a table, whatever the clock says
 
 
 @dataclass(frozen=True)

@@ -240,6 +240,7 @@ class Commit:
             chunks=len(load.chunks),
             bytes=sum(chunk.bytes for chunk in load.chunks),
             quarantined_open=is_open,
+            token=load.token,
         )
         numbers = (counts.read, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.quarantined, counts.deleted)
         row = [entry.load_id, entry.source, entry.table, entry.mode, json.dumps(window), *numbers, entry.total_rows, is_open, entry.chunks]
