@@ -7,7 +7,8 @@ A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest re
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from ulid import ULID
 
@@ -63,7 +64,9 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         except SchemaRefused as error:
             return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
         observation = _observe(engine, spec, schema, changes)
-    windows = _windows(engine, spec, schema, observation, days, changes)
+    wanted, left = _choose_days(engine, spec, days, is_reread=_is_reread(engine, spec, schema, changes))
+    observation = replace(observation, observed_at=_complete_until(engine, spec, left, observation.observed_at))
+    windows = _windows(engine, spec, schema, observation, wanted, changes)
     plans = (plan_load(engine, spec, schema, observation, window) for window in windows)  # each on what the one before committed
     result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
     if result.outcome == "held":
@@ -76,6 +79,9 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         engine.mirror.record_checked(spec.id, as_of)
         if as_of < observation.observed_at:
             return summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
+    if left:
+        told = f"{len(left)} days from {left[0]} to {left[-1]} are left to the next sync: one loads {engine.max_windows} at most"
+        result = summarise(spec, [result, replace(result, loads=(), reread_rows=0, verdicts=(), note=told)])
     return result
 
 
@@ -132,7 +138,7 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
     spec: TableSpec,
     schema: TableSchema,
     observation: Observation,
-    days: DayRange | None,
+    days: Sequence[date],
     changes: Sequence[SchemaChange],
 ) -> Iterator[Window]:
     watermark = engine.mirror.status(spec.id).watermark
@@ -145,8 +151,7 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
         yield plan.cursor_window(spec, None if is_reread else watermark, observation)
         yield from _fill_window(engine, spec)
     else:
-        wanted = plan.requested_days(spec, days, engine.today()) if days else _missing_days(engine, spec, is_reread)
-        yield from _day_windows(engine, spec, schema, wanted)
+        yield from _day_windows(engine, spec, schema, days)
 
 
 def _fill_window(engine: Engine, spec: TableSpec) -> Iterator[Window]:
@@ -173,12 +178,27 @@ def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: S
     return sorted([*first[:-1], *others], key=lambda window: window != begun)
 
 
-def _missing_days(engine: Engine, spec: TableSpec, is_reread: bool) -> list[date]:
+def _choose_days(engine: Engine, spec: TableSpec, days: DayRange | None, *, is_reread: bool) -> tuple[list[date], list[date]]:
+    """Return the days of a partitioned table to load now, and those that are too many for one run."""
+    if not spec.partition or days:
+        return plan.requested_days(spec, days, engine.today()) if days else [], []
+    watermark = engine.mirror.status(spec.id).watermark
+    unseen_at = horizon.unseen_since(watermark.observations) if watermark else None
+    # A day earlier, as the clock on the wall that a row's day is taken from may be behind the project's.
+    unseen = unseen_at.astimezone(ZoneInfo(engine.time_zone)).date() - timedelta(days=1) if unseen_at else None
     found = engine.source.partition_range(spec, engine.time_zone)
     source = plan.day_range(*found) if found else None
     # A day without a digest was committed, and must be read again.
     committed = [day for day, digest in engine.mirror.days(spec.id).items() if day and digest.digest and not is_reread]
-    return plan.missing_days(spec, committed, source, engine.today())[: engine.max_windows]
+    return plan.cut_days(plan.missing_days(spec, committed, source, engine.today(), unseen), committed, engine.max_windows)
+
+
+def _complete_until(engine: Engine, spec: TableSpec, left: Sequence[date], observed_at: datetime) -> datetime:
+    """Return what the table is as of once all but the days of ``left`` are loaded: those that stand are as old as they were."""
+    known, stands = engine.mirror.days(spec.id), engine.mirror.status(spec.id).data_as_of
+    zone = ZoneInfo(engine.time_zone)
+    ends = [stands if day in known and stands else datetime.combine(day, time(), zone) for day in left]
+    return min([observed_at, *ends])
 
 
 def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:

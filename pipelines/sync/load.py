@@ -145,7 +145,7 @@ def _next_watermark(engine: Engine, spec: TableSpec, ready: ReadyLoad, changes: 
         mask_key_id=planned.mask_key_id,
     )
     if spec.mode == "partitioned":
-        return watermark
+        return replace(watermark, observations=horizon.remember(_history(engine, spec, planned, changes), planned.observation))
     if spec.mode == "snapshot":
         return replace(watermark, digest=ready.changed[0])
     history = _history(engine, spec, planned, changes)
