@@ -117,24 +117,26 @@ class Commit:
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         before = self._total()
         self._void_days(before)
-        landed, staged = self._count("landed"), self._count("staged")
+        landed = self._count("landed")
         deletion = sql.delete_vanished(load)
         deleted = int(self._execute(deletion)[0][0]) if deletion and before else 0
         if load.plan.window.columns:
-            return self._fill_columns(staged, before)
+            return self._fill_columns(self._count("staged"), before)
         if spec.key and before:
             actions = Counter(str(action) for (action,) in self._execute(sql.merge(load), **stamp))
             inserted, updated = actions["INSERT"], actions["UPDATE"]
+            unchanged = int(self._execute(sql.count_unchanged(load), **stamp)[0][0])
         else:
-            inserted, updated = int(self._execute(sql.insert(load), **stamp)[0][0]), 0
+            inserted, updated, unchanged = int(self._execute(sql.insert(load), **stamp)[0][0]), 0, 0
         quarantined = self._count("aside")
         skipped = self._skipped_rows()
         counts = Counts(
             read=load.rows_read,
             inserted=inserted,
             updated=updated,
-            unchanged=staged - inserted - updated + skipped,
-            superseded=landed - quarantined - skipped - staged,
+            # Counted, not what is left over: a row that was dropped on the way makes the load not balance.
+            unchanged=unchanged + skipped,
+            superseded=self._superseded_rows(),
             quarantined=quarantined,
             deleted=deleted,
         )
@@ -203,6 +205,12 @@ class Commit:
         day = sql.day_of(self._load)
         accepted = "landed anti join excluded using (_daybreak_file, file_row_number)"
         return int(self._execute(f"select count(*) from {accepted} where {day} in (select day from skipped)")[0][0])
+
+    def _superseded_rows(self) -> int:
+        """Count the versions of rows that were read twice and are not the ones that count, good and bad."""
+        if not self._load.may_repeat_keys:
+            return 0
+        return int(self._execute(sql.count_repeated(self._load))[0][0]) + self._count("excluded") - self._count("aside")
 
     def _unbalanced(self, counts: Counts) -> LandingCorrupt:
         return LandingCorrupt(

@@ -126,15 +126,33 @@ def key_list(spec: TableSpec, prefix: str = "") -> str:
 def merge(load: StagedLoad) -> str:
     """Return the MERGE by key; a row that is equal in every landed column is not touched."""
     on = _same_key(load, "staged")
-    others = [column.name for column in load.columns if column.name not in load.spec.key]
-    stamped = [f"{quote(name)} = staged.{quote(name)}" for name in others] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
-    differs = " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in others) or "false"
+    stamped = [f"{quote(name)} = staged.{quote(name)}" for name in _others(load)] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
     return (
         f"merge into {raw_table(load.spec)} as target using staged on {on} "
-        f"when matched and ({differs}) then update set {', '.join(stamped)} "
+        f"when matched and ({_differs(load)}) then update set {', '.join(stamped)} "
         f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) "
         "returning merge_action"
     )
+
+
+def _others(load: StagedLoad) -> list[str]:
+    return [column.name for column in load.columns if column.name not in load.spec.key]
+
+
+def _differs(load: StagedLoad) -> str:
+    return " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in _others(load)) or "false"
+
+
+def count_unchanged(load: StagedLoad) -> str:
+    """Return the count, after the MERGE, of staged rows that stand in the table as they were read, and not because of this load."""
+    rows = f"{raw_table(load.spec)} as target join staged on {_same_key(load, 'staged')}"
+    return f"select count(*) from {rows} where target._load_id is distinct from $load_id and not ({_differs(load)})"
+
+
+def count_repeated(load: StagedLoad) -> str:
+    """Return the count of good landed rows that are not the last version of their row."""
+    good = f"landed{' anti join excluded using (_daybreak_file, file_row_number)' if load.quarantined else ''}"
+    return f"select coalesce(sum(versions - 1), 0) from (select count(*) as versions from {good} group by {key_list(load.spec)})"
 
 
 def fill(load: StagedLoad) -> str:
