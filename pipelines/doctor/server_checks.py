@@ -52,9 +52,11 @@ def _role(area: str, spec: SourceSpec, server: ServerFacts) -> Finding:
     blind = "a standby does not show the transactions that are open on its primary"
     remedy = "Read from the primary, or declare the incremental tables as partitioned or snapshot."
     if names := [table.name for table in spec.tables if table.mode == "incremental"]:
-        lost = f"{blind}: rows that they commit after a sync, below its watermark, are lost to {', '.join(names)}"
+        lost = (
+            f"{blind}: rows that they commit after a sync, below its watermark, would be lost, so these are not synced: {', '.join(names)}"
+        )
         return Finding(area, "role", "problem", lost, remedy)
-    told = f"{blind}; no table here depends on it, but a long read may be ended by a conflict with recovery"
+    told = f"{blind}; here that only bounds how late the rows of a partitioned table are found, and a long read may be ended by recovery"
     return Finding(area, "role", "note", told, "Raise max_standby_streaming_delay if reads are ended.")
 
 

@@ -64,6 +64,8 @@ class PostgresSource:
             maximum = connection.rows(sql.cursor_maximum(spec, column, known))[0] if column else {"top": None, "fell": False}
             # A statement of its own, so that it sees transactions that began after the maximum was read.
             seen = connection.rows(sql.OBSERVE)[0]
+        if seen["is_standby"] and spec.cursor:
+            raise _blind_standby(spec)
         return Observation(
             observed_at=seen["observed_at"],
             max_cursor=maximum["top"],
@@ -227,6 +229,16 @@ def _check_readable(spec: TableSpec, rows: list[dict[str, Any]]) -> None:
 def _missing(spec: TableSpec, problems: list[str]) -> PrerequisiteError:
     remedy = f"Mend the entry `{spec.name}` of the catalog, or the source."
     return PrerequisiteError(problems, safe="Nothing was written; the last load stands.", remedy=remedy)
+
+
+def _blind_standby(spec: TableSpec) -> PrerequisiteError:
+    # Its snapshots list the primary's transactions that have written. One that has only begun is not in them, and what it writes
+    # later has a `now()` of before this sync.
+    return PrerequisiteError(
+        [f"{spec.id} is incremental, and its source is a standby: it does not show which transactions are open on the primary."],
+        safe="Nothing was read; rows that such a transaction commits later would have been lost.",
+        remedy=f"Read from the primary, or declare `{spec.name}` as a snapshot or partitioned.",
+    )
 
 
 def _as_cursor(instant: datetime | None, cursor_type: str | None, default_zone: str) -> str | None:

@@ -71,7 +71,7 @@ select clock_timestamp() as observed_at, open.oldest_at, ids.ids,
     (select coalesce(bool_or(is_hidden), false) from sessions) as is_blind,
     (select name || ' (pid ' || pid || ', user ' || coalesce(username, '?') || ')' from sessions
      where xact_start = open.oldest_at limit 1) as oldest_session,
-    coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')::text as default_zone
+    coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')::text as default_zone, pg_is_in_recovery() as is_standby
 from open, ids
 """
 

@@ -77,7 +77,8 @@ class Source(Protocol):
         """Note the cursor's maximum (and whether it is below ``known``, an earlier one), then every open transaction, then the time.
 
         Any row that is not visible to a transaction that begins after this call MUST be written by a transaction that the
-        observation holds, or by one that begins later.
+        observation holds, or by one that begins later. MUST raise ``PrerequisiteError`` for a table with a cursor where that
+        cannot be known, as on a standby.
         """
 
     def partition_range(self, spec: TableSpec, time_zone: str) -> tuple[str, str] | None:
