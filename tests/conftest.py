@@ -155,7 +155,9 @@ class Project:
             day, zone = _quote(spec.partition.column), self.settings.time_zone
             kind = self.fetch(f"select pg_typeof({day})::text from {_quote(name)} limit 1")
             local = f"({day} at time zone '{zone}')" if kind == [("timestamp with time zone",)] else day
-            where = f" where {local} >= '{spec.partition.start}' and {local} < '{self.settings.local_today()}' or {day} is null"
+            where = (
+                f" where {local} >= '{spec.partition.start}' and {local} < '{self.settings.local_today()}' or isfinite({day}) is not true"
+            )
         return self.fetch(f"select {columns} from {_quote(name)}{where}")
 
     def columns(self, name: str) -> list[str]:

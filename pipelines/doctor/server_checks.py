@@ -52,9 +52,11 @@ def _role(area: str, spec: SourceSpec, server: ServerFacts) -> Finding:
     blind = "a standby does not show the transactions that are open on its primary"
     remedy = "Read from the primary, or declare the incremental tables as partitioned or snapshot."
     if names := [table.name for table in spec.tables if table.mode == "incremental"]:
-        lost = f"{blind}: rows that they commit after a sync, below its watermark, are lost to {', '.join(names)}"
+        lost = (
+            f"{blind}: rows that they commit after a sync, below its watermark, would be lost, so these are not synced: {', '.join(names)}"
+        )
         return Finding(area, "role", "problem", lost, remedy)
-    told = f"{blind}; no table here depends on it, but a long read may be ended by a conflict with recovery"
+    told = f"{blind}; here that only bounds how late the rows of a partitioned table are found, and a long read may be ended by recovery"
     return Finding(area, "role", "note", told, "Raise max_standby_streaming_delay if reads are ended.")
 
 
@@ -85,14 +87,17 @@ def _guarantee(area: str, server: ServerFacts) -> Finding:
     subject = "open transactions"
     if server.is_standby:
         return Finding(area, subject, "note", "no guarantee: those of the primary cannot be seen from here (see role)")
-    if server.sees_starts:
+    if server.sees_starts and not server.hides_activity:
         exact = "exact: each one's start is visible, and the next load reads again from the oldest start; no row is lost"
         return Finding(area, subject, "ok", exact)
+    why = "track_activities is off for some sessions" if server.sees_starts else "the starts of other users' are hidden"
     remembered = (
-        "by remembered virtual transaction ids, as the starts of other users' are hidden: no row is lost, but the next load reads "
+        f"by remembered virtual transaction ids, as {why}: no row is lost, but the next load reads "
         "again from the last sync that had not seen them, or everything if there is none"
     )
-    return Finding(area, subject, "note", remembered, f"For exact bounds: GRANT pg_read_all_stats TO {_name(server)};")
+    grants = [] if server.sees_starts else [f"GRANT pg_read_all_stats TO {_name(server)};"]
+    grants += ["set track_activities = on, also for the roles and databases that set it off."] if server.hides_activity else []
+    return Finding(area, subject, "note", remembered, f"For exact bounds: {' And '.join(grants)}")
 
 
 def _privileges(area: str, server: ServerFacts) -> Iterator[Finding]:

@@ -60,7 +60,7 @@ MIGRATIONS = (
     Migration(
         "quantity_by_weight",
         "Quantities may have three decimals, so that goods can be sold by weight.",
-        "alter table order_items alter column quantity type numeric(14, 3)",
+        "alter table order_items alter column quantity type numeric(22, 3)",
     ),
     Migration(
         "currency_text",

@@ -73,23 +73,26 @@ class PostgresSource:
                 problem = f"{spec.id}: what was given is no value of the key ({kinds})."
                 raise ConfigError([problem], safe="Nothing was changed.", remedy="Write it as the source does.") from None
 
-    def observe(self, spec: TableSpec) -> Observation:
+    def observe(self, spec: TableSpec, known: str | None = None) -> Observation:
         """Note the cursor's maximum, then the open transactions, then the time: see ``horizon`` for why in this order."""
         with self._connection.transaction() as connection:
             column = self._column(connection, spec, spec.cursor) if spec.cursor else None
             cursor_type = column.type.name if column else None
-            top = connection.rows(sql.cursor_maximum(spec, column))[0]["top"] if column else None
+            maximum = connection.rows(sql.cursor_maximum(spec, column, known))[0] if column else {"top": None, "fell": False}
             # A statement of its own, so that it sees transactions that began after the maximum was read.
             seen = connection.rows(sql.OBSERVE)[0]
+        if seen["is_standby"] and spec.cursor:
+            raise _blind_standby(spec)
         return Observation(
             observed_at=seen["observed_at"],
-            max_cursor=top,
+            max_cursor=maximum["top"],
             observed_cursor=_as_cursor(seen["observed_at"], cursor_type, seen["default_zone"]),
             oldest_open_at=seen["oldest_at"],
             oldest_open_cursor=_as_cursor(seen["oldest_at"], cursor_type, seen["default_zone"]),
             open_ids=tuple((seen["ids"] or "").split(",")) if seen["ids"] else (),
             is_blind=seen["is_blind"],
             oldest_open_session=seen["oldest_session"],
+            fell_from=known if maximum["fell"] else None,
         )
 
     def partition_range(self, spec: TableSpec, time_zone: str) -> tuple[str, str] | None:
@@ -243,6 +246,16 @@ def _check_readable(spec: TableSpec, rows: list[dict[str, Any]]) -> None:
 def _missing(spec: TableSpec, problems: list[str]) -> PrerequisiteError:
     remedy = f"Mend the entry `{spec.name}` of the catalog, or the source."
     return PrerequisiteError(problems, safe="Nothing was written; the last load stands.", remedy=remedy)
+
+
+def _blind_standby(spec: TableSpec) -> PrerequisiteError:
+    # Its snapshots list the primary's transactions that have written. One that has only begun is not in them, and what it writes
+    # later has a `now()` of before this sync.
+    return PrerequisiteError(
+        [f"{spec.id} is incremental, and its source is a standby: it does not show which transactions are open on the primary."],
+        safe="Nothing was read; rows that such a transaction commits later would have been lost.",
+        remedy=f"Read from the primary, or declare `{spec.name}` as a snapshot or partitioned.",
+    )
 
 
 def _as_cursor(instant: datetime | None, cursor_type: str | None, default_zone: str) -> str | None:

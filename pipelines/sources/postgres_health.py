@@ -36,6 +36,7 @@ class ServerFacts:
     is_standby: bool
     now: datetime
     sees_starts: bool
+    hides_activity: bool  # some sessions run, or would, with `track_activities` off
     default_zone: str
     statement_timeout_ms: int | None
     idle_timeout_ms: int | None

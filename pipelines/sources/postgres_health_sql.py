@@ -9,6 +9,10 @@ select current_setting('server_version_num')::int4 as version_number, current_se
     coalesce((select ssl from pg_stat_ssl where pid = pg_backend_pid()), false) as is_encrypted,
     pg_is_in_recovery() as is_standby, clock_timestamp() as now,
     exists (select from pg_roles where rolname = 'pg_read_all_stats' and pg_has_role(oid, 'usage')) as sees_starts,
+    (select reset_val = 'off' from pg_settings where name = 'track_activities')
+        or exists (select from pg_stat_activity where datname = current_database() and state = 'disabled')
+        or exists (select from pg_db_role_setting, unnest(setconfig) setting where setting ~* '^track_activities=(of|f|n|0)')
+        as hides_activity,
     -- the role's and the database's own settings, whatever this session has set
     coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')::text as default_zone,
     (select reset_val::int8 from pg_settings where name = 'statement_timeout') as statement_timeout_ms,

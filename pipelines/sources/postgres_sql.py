@@ -67,8 +67,11 @@ where i.indrelid = {oid} and i.indisunique and i.indisvalid and i.indimmediate a
 # The clock is read after the open transactions: one that begins in between is later than every row it can hide.
 OBSERVE = """
 with sessions as materialized (
+    -- Of others' sessions all is NULL without the privilege. Without track_activities the state is `disabled`; where that was set
+    -- again since the transaction began, the state is known and the start is not.
     select xact_start, pid, application_name::text as name, usename::text as username,
-        xact_start is null and state is null and backend_type is null as is_hidden
+        xact_start is null and (state is null and backend_type is null or state = 'disabled' or state like 'idle in transaction%'
+            or state = 'active' and backend_type = 'client backend') as is_hidden
     from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and backend_type is distinct from 'autovacuum worker'
 ), open as (
@@ -84,7 +87,7 @@ select clock_timestamp() as observed_at, open.oldest_at, ids.ids,
     (select coalesce(bool_or(is_hidden), false) from sessions) as is_blind,
     (select name || ' (pid ' || pid || ', user ' || coalesce(username, '?') || ')' from sessions
      where xact_start = open.oldest_at limit 1) as oldest_session,
-    coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')::text as default_zone
+    coalesce((select reset_val from pg_settings where name = 'TimeZone'), 'UTC')::text as default_zone, pg_is_in_recovery() as is_standby
 from open, ids
 """
 
@@ -165,10 +168,11 @@ def chunk_query(request: ReadRequest, columns: dict[str, PgColumn]) -> ChunkQuer
     select += [f"{quote(name)}::text as {bound}" for name, bound in extra]
     conditions = [*_window_conditions(request, columns), *_keyset(request.after, order, columns)]
     where = f" where {' and '.join(conditions)}" if conditions else ""
-    order_by = f" order by {', '.join(map(quote, order))}" if order else ""
+    # A bare name would mean the result's column first, which is text for many types and sorts otherwise than the bounds compare.
+    order_by = f" order by {', '.join(f'src.{quote(name)}' for name in order)}" if order else ""
     limit = f" limit {request.max_rows}" if order else ""
     bounds = tuple(dict(extra).get(name, name) for name in order)
-    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)}{where}{order_by}{limit}", bounds)
+    return ChunkQuery(f"select {', '.join(select)} from {relation(request.spec)} src{where}{order_by}{limit}", bounds)
 
 
 def _keyset(after: Bound | None, order: tuple[str, ...], columns: dict[str, PgColumn]) -> list[str]:
@@ -227,9 +231,11 @@ def _day_conditions(window: Window, columns: dict[str, PgColumn]) -> list[str]:
     return [is_unordered(column)] if window.is_null else window_bounds(window, column)
 
 
-def cursor_maximum(spec: TableSpec, column: PgColumn) -> str:
-    """Return the query of the cursor's greatest value, as ``top``."""
-    return f"select max({quote(column.name)})::text as top from {relation(spec)} where {is_ordered(column)}"
+def cursor_maximum(spec: TableSpec, column: PgColumn, known: str | None) -> str:
+    """Return the query of the cursor's greatest value, as ``top``, and whether it ``fell`` below ``known`` (or is not there any more)."""
+    top = f"max({quote(column.name)})"
+    fell = f"coalesce({top} < {cast(known, column)}, true)" if known else "false"
+    return f"select {top}::text as top, {fell} as fell from {relation(spec)} where {is_ordered(column)}"
 
 
 def is_ordered(column: PgColumn) -> str:

@@ -1,8 +1,10 @@
-"""A fair advisory lock for the warehouse file: first come, first served, among processes and threads.
+"""An advisory lock for the warehouse file: one at a time among processes and threads, and mostly first come, first served.
 
 DuckDB lets one process open a file for writing and then nobody else may even read it. So every entry point (a commit, dbt, the
-read copy) queues here around its short write. A waiter is a ticket file, numbered by arrival and locked by its owner, so a
-ticket whose owner died is recognised by its free lock; the oldest living ticket has the turn.
+read copy) queues here around its short write. The turn is the kernel's lock on the file itself. The queue before it is only for
+fairness: a waiter is a ticket file, numbered by arrival and locked by its owner, so a ticket whose owner died is recognised by
+its free lock, and the oldest living ticket tries for the turn. A ticket that becomes visible late may sort before the holder's;
+then it waits for the lock, as everybody does.
 """
 
 import fcntl
@@ -41,25 +43,26 @@ def hold_lock(file: Path, purpose: str, wait_seconds: float) -> Iterator[int | N
     queue = file.with_name(f"{file.name}.queue")
     queue.mkdir(parents=True, exist_ok=True)
     ticket = queue / f"{time.time_ns():020d}-{os.getpid()}-{next(_tickets)}"
-    descriptor = _draw(ticket, purpose)
+    waiter = _describe_us(purpose)
+    place, turn = _draw(ticket, waiter), os.open(file, os.O_CREAT | os.O_RDWR, 0o644)
     try:
-        _await_turn(queue, ticket, wait_seconds)
+        _await_turn(ticket, file, turn, wait_seconds)
+        os.ftruncate(turn, 0)
+        os.pwrite(turn, waiter, 0)
         _taken.files = held | {file}
         try:
-            yield descriptor
+            yield turn
         finally:
             _taken.files = held
+            fcntl.flock(turn, fcntl.LOCK_UN)  # also for a child that has the descriptor still
     finally:
         ticket.unlink(missing_ok=True)
         _ours.discard(ticket.name)
-        os.close(descriptor)
+        os.close(place)
+        os.close(turn)
 
 
-def _draw(ticket: Path, purpose: str) -> int:
-    """Make the ticket under a name that does not count, lock it, then let it count: nobody sees it unlocked."""
-    hidden = ticket.with_name(f".{ticket.name}")
-    descriptor = os.open(hidden, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o644)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+def _describe_us(purpose: str) -> bytes:
     holder = {
         "pid": os.getpid(),
         "host": socket.gethostname(),
@@ -67,22 +70,38 @@ def _draw(ticket: Path, purpose: str) -> int:
         "purpose": purpose,
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    os.write(descriptor, json.dumps(holder).encode())
+    return json.dumps(holder).encode()
+
+
+def _draw(ticket: Path, waiter: bytes) -> int:
+    """Make the ticket under a name that does not count, lock it, then let it count: nobody sees it unlocked."""
+    hidden = ticket.with_name(f".{ticket.name}")
+    descriptor = os.open(hidden, os.O_CREAT | os.O_RDWR | os.O_EXCL, 0o644)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    os.write(descriptor, waiter)
     _ours.add(ticket.name)
     hidden.rename(ticket)
     return descriptor
 
 
-def _await_turn(queue: Path, ticket: Path, wait_seconds: float) -> None:
+def _await_turn(ticket: Path, file: Path, turn: int, wait_seconds: float) -> None:
     deadline = time.monotonic() + wait_seconds
-    while (first := _first(queue)) != ticket:
+    while (first := _first(ticket.parent)) != ticket or not _try_lock(turn):
         if time.monotonic() > deadline:
             raise WarehouseUnavailable(
-                f"the warehouse has been in use for {wait_seconds:.0f} seconds by {_describe(first)}.",
+                f"the warehouse has been in use for {wait_seconds:.0f} seconds by {_describe(file if first == ticket else first)}.",
                 safe="Nothing was written.",
                 remedy="Wait for it to end, or end it, and run again; DAYBREAK_LOCK_WAIT_SECONDS sets the patience.",
             )
         time.sleep(POLL_SECONDS)
+
+
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _first(queue: Path) -> Path | None:

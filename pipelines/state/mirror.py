@@ -284,7 +284,9 @@ class Mirror:
 
     def last_entries(self, table_id: str, limit: int = 1) -> list[Mapping[str, Any]]:
         """Return the newest ledger entries of a table as plain data, newest first."""
-        query = sa.select(t.ledger.c.entry).where(t.ledger.c.table_id == table_id).order_by(t.ledger.c.committed_at.desc()).limit(limit)
+        token = sa.func.coalesce(t.ledger.c.entry["token"].as_integer(), 0)  # entries of an older release have none
+        query = sa.select(t.ledger.c.entry).where(t.ledger.c.table_id == table_id)
+        query = query.order_by(token.desc(), t.ledger.c.committed_at.desc()).limit(limit)
         return [row[0] for row in self.read(query)]
 
     def last_verdicts(self, subject: str, batch: str | None = None) -> list[Verdict]:

@@ -6,7 +6,9 @@ A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest re
 """
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from dataclasses import replace
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
 
 from ulid import ULID
 
@@ -57,12 +59,14 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
     drop_remnants(engine, spec)
     with step("plan"):
         spec, schema = describe_table(engine.source, spec, engine.mirror.schema(spec.id))
-        observation = engine.source.observe(spec)
-    try:
-        changes = changes_of(engine, spec, schema)
-    except SchemaRefused as error:
-        return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
-    windows = _windows(engine, spec, schema, observation, days, changes)
+        try:
+            changes = changes_of(engine, spec, schema)
+        except SchemaRefused as error:
+            return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
+        observation = _observe(engine, spec, schema, changes)
+    wanted, left = _choose_days(engine, spec, days, is_reread=_is_reread(engine, spec, schema, changes))
+    observation = replace(observation, observed_at=_complete_until(engine, spec, left, observation.observed_at))
+    windows = _windows(engine, spec, schema, observation, wanted, changes)
     plans = (plan_load(engine, spec, schema, observation, window) for window in windows)  # each on what the one before committed
     result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
     if result.outcome == "held":
@@ -75,7 +79,25 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         engine.mirror.record_checked(spec.id, as_of)
         if as_of < observation.observed_at:
             return summarise(spec, [result, _sync_once(engine, spec, days, attempt)])
+    if left:
+        told = f"{len(left)} days from {left[0]} to {left[-1]} are left to the next sync: one loads {engine.max_windows} at most"
+        result = summarise(spec, [result, replace(result, loads=(), reread_rows=0, verdicts=(), note=told)])
     return result
+
+
+def _observe(engine: Engine, spec: TableSpec, schema: TableSchema, changes: Sequence[SchemaChange]) -> Observation:
+    """Observe the source. A fall of the cursor that an unfinished load met is one still, however far the cursor has come since."""
+    known = None if _is_reread(engine, spec, schema, changes) else engine.mirror.status(spec.id).watermark
+    observation = engine.source.observe(spec, known.value if known else None)
+    with engine.landing.reopen_load(spec) as unfinished:
+        fell_from = unfinished.plan.observation.fell_from if unfinished else None
+    return replace(observation, fell_from=observation.fell_from or fell_from)
+
+
+def _is_reread(engine: Engine, spec: TableSpec, schema: TableSchema, changes: Sequence[SchemaChange]) -> bool:
+    """Whether whole rows that were loaded before must be read again; columns that can be filled by themselves are no reason."""
+    rest = () if columns_to_fill(spec, schema, changes) else changes
+    return plan.is_reread(spec, engine.mirror.status(spec.id).watermark, rest, identify_key(spec, engine.mask_key))
 
 
 def _note_schema(engine: Engine, spec: TableSpec, schema: TableSchema) -> None:
@@ -117,12 +139,11 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
     spec: TableSpec,
     schema: TableSchema,
     observation: Observation,
-    days: DayRange | None,
+    days: Sequence[date],
     changes: Sequence[SchemaChange],
 ) -> Iterator[Window]:
     watermark = engine.mirror.status(spec.id).watermark
-    rest = () if columns_to_fill(spec, schema, changes) else changes
-    is_reread = plan.is_reread(spec, watermark, rest, identify_key(spec, engine.mask_key))
+    is_reread = _is_reread(engine, spec, schema, changes) or observation.fell_from is not None
     if spec.mode == "snapshot":
         yield Window()
     elif spec.mode == "incremental":
@@ -131,8 +152,7 @@ def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
         yield plan.cursor_window(spec, None if is_reread else watermark, observation)
         yield from _fill_window(engine, spec)
     else:
-        wanted = plan.requested_days(spec, days, engine.today()) if days else _missing_days(engine, spec, is_reread)
-        yield from _day_windows(engine, spec, schema, wanted)
+        yield from _day_windows(engine, spec, schema, days)
 
 
 def _fill_window(engine: Engine, spec: TableSpec) -> Iterator[Window]:
@@ -159,12 +179,27 @@ def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: S
     return sorted([*first[:-1], *others], key=lambda window: window != begun)
 
 
-def _missing_days(engine: Engine, spec: TableSpec, is_reread: bool) -> list[date]:
+def _choose_days(engine: Engine, spec: TableSpec, days: DayRange | None, *, is_reread: bool) -> tuple[list[date], list[date]]:
+    """Return the days of a partitioned table to load now, and those that are too many for one run."""
+    if not spec.partition or days:
+        return plan.requested_days(spec, days, engine.today()) if days else [], []
+    watermark = engine.mirror.status(spec.id).watermark
+    unseen_at = horizon.unseen_since(watermark.observations) if watermark else None
+    # A day earlier, as the clock on the wall that a row's day is taken from may be behind the project's.
+    unseen = unseen_at.astimezone(ZoneInfo(engine.time_zone)).date() - timedelta(days=1) if unseen_at else None
     found = engine.source.partition_range(spec, engine.time_zone)
     source = plan.day_range(*found) if found else None
     # A day without a digest was committed, and must be read again.
     committed = [day for day, digest in engine.mirror.days(spec.id).items() if day and digest.digest and not is_reread]
-    return plan.missing_days(spec, committed, source, engine.today())[: engine.max_windows]
+    return plan.cut_days(plan.missing_days(spec, committed, source, engine.today(), unseen), committed, engine.max_windows)
+
+
+def _complete_until(engine: Engine, spec: TableSpec, left: Sequence[date], observed_at: datetime) -> datetime:
+    """Return what the table is as of once all but the days of ``left`` are loaded: those that stand are as old as they were."""
+    known, stands = engine.mirror.days(spec.id), engine.mirror.status(spec.id).data_as_of
+    zone = ZoneInfo(engine.time_zone)
+    ends = [stands if day in known and stands else datetime.combine(day, time(), zone) for day in left]
+    return min([observed_at, *ends])
 
 
 def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:
@@ -221,6 +256,8 @@ def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
         return "a snapshot is read whole"
     if planned.window.columns:
         return f"older rows were read for {', '.join(planned.window.columns)}"
+    if planned.observation.fell_from:
+        return f"the cursor was at {planned.observation.fell_from} and is behind that now: all rows were read again, as they may be others"
     if planned.window.lower is None:
         return ""
     told = f"rows from {planned.window.lower} on are read again, so that none that was committed late is missed"

@@ -40,9 +40,22 @@ def next_lower(history: Sequence[Observation], current: Observation) -> str | No
     return min(bounds, key=_instant)
 
 
+def unseen_since(history: Sequence[Observation]) -> datetime | None:
+    """Return an instant that no later than which every transaction began whose rows the last sync of a table may not have seen.
+
+    A crash may have come between the loads of one sync, so the observation before it counts too. None if nothing is known; a
+    transaction whose start is hidden, and that every observation holds, is left out.
+    """
+    if not history:
+        return None
+    starts = [start for n in range(len(history))[-2:] for start in _starts(history[:n], history[n])]
+    return min([history[-1].observed_at, *(start.at for start in starts if start.at.year > 1)])
+
+
 def remember(history: Sequence[Observation], current: Observation) -> tuple[Observation, ...]:
     """Return the history with ``current`` at its end, thinned so that it stays short and still reaches back."""
-    kept = [*history, current]
+    # Several loads of one sync stand on one observation.
+    kept = [*history, current] if not history or history[-1] != current else list(history)
     if len(kept) > KEPT_OBSERVATIONS:
         # Drop every other one of the older half: precision where it matters, reach where it helps.
         half = len(kept) // 2

@@ -13,7 +13,8 @@ from pipelines.sync import codec, horizon
 from pipelines.sync.changes import changes_of
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
-from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, StagedLoad, Watermark
+from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, Observation, StagedLoad, Watermark
+from pipelines.sync.plan import is_reread
 from pipelines.sync.schema import columns_to_fill, judge_changes, landed_columns, raw_columns
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
@@ -52,6 +53,7 @@ def changed_days(
     watermark = engine.mirror.status(spec.id).watermark
     if (
         watermark is None
+        or planned.observation.fell_from  # what is committed must not say any more that the cursor was further
         or watermark.spec_fingerprint != planned.spec_fingerprint
         or not _is_shaped_like(engine.mirror.schema(spec.id), planned)
     ):
@@ -115,7 +117,7 @@ def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> Sta
         files=tuple(gated.files),
         chunks=tuple(folder.chunks),
         rows_read=folder.rows,
-        watermark=replace(_next_watermark(engine, spec, folder, ready.changed), unfilled=_unfilled(engine, spec, planned, changes)),
+        watermark=replace(_next_watermark(engine, spec, ready, changes), unfilled=_unfilled(engine, spec, planned, changes)),
         days=ready.changed if spec.partition else (),
         skipped_days=ready.same if spec.partition else (),
         time_zone=engine.time_zone,
@@ -130,8 +132,8 @@ def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> Sta
     )
 
 
-def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed: tuple[DayDigest, ...]) -> Watermark:
-    planned = folder.plan
+def _next_watermark(engine: Engine, spec: TableSpec, ready: ReadyLoad, changes: Sequence[SchemaChange]) -> Watermark:
+    folder, planned = ready.folder, ready.folder.plan
     if planned.window.keys or planned.window.columns:
         # The table is as far as it was, only these rows are newer; so what the last read returned is not what stands in it.
         before = engine.mirror.status(spec.id).watermark or Watermark()
@@ -143,18 +145,26 @@ def _next_watermark(engine: Engine, spec: TableSpec, folder: LoadFolder, changed
         mask_key_id=planned.mask_key_id,
     )
     if spec.mode == "partitioned":
-        return watermark
+        return replace(watermark, observations=horizon.remember(_history(engine, spec, planned, changes), planned.observation))
     if spec.mode == "snapshot":
-        return replace(watermark, digest=changed[0])
-    before = engine.mirror.status(spec.id).watermark or Watermark()
-    lower = horizon.next_lower(before.observations, planned.observation)
+        return replace(watermark, digest=ready.changed[0])
+    history = _history(engine, spec, planned, changes)
+    lower = horizon.next_lower(history, planned.observation)
     return replace(
         watermark,
         value=planned.observation.max_cursor,
         next_lower=lower,
         digest=_digest_tail(spec, folder, lower),
-        observations=horizon.remember(before.observations, planned.observation),
+        observations=horizon.remember(history, planned.observation),
     )
+
+
+def _history(engine: Engine, spec: TableSpec, planned: LoadPlan, changes: Sequence[SchemaChange]) -> tuple[Observation, ...]:
+    """Return the observations whose cursors mean what they mean now: none of before a fall, of another table or of another cursor."""
+    before = engine.mirror.status(spec.id).watermark
+    if before is None or planned.observation.fell_from or is_reread(spec, before, changes, planned.mask_key_id):
+        return ()
+    return before.observations
 
 
 def _unfilled(engine: Engine, spec: TableSpec, planned: LoadPlan, changes: Sequence[SchemaChange]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ class Observation:
     ``open_ids`` are the virtual transaction ids and prepared transactions that were open.
     ``oldest_open_at`` is None when none was open; ``is_blind`` says that some start times could not be seen.
     ``max_cursor`` and ``oldest_open_cursor`` are the source's text of the cursor's maximum and of ``oldest_open_at`` as a
-    cursor value (None for integer cursors).
+    cursor value (None for integer cursors). ``fell_from`` is the maximum of the last load, if the cursor's maximum is below it now.
     """
 
     observed_at: datetime
@@ -33,6 +33,7 @@ class Observation:
     open_ids: tuple[str, ...] = ()
     is_blind: bool = False
     oldest_open_session: str | None = None
+    fell_from: str | None = None
 
 
 @dataclass(frozen=True)
@@ -246,6 +247,7 @@ class LedgerEntry:
     chunks: int
     bytes: int
     quarantined_open: int
+    token: int  # grows with each load of a table, whatever the clock says
 
 
 @dataclass(frozen=True)

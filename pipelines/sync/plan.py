@@ -42,12 +42,15 @@ def is_reread(spec: TableSpec, watermark: Watermark | None, changes: Sequence[Sc
     return is_other or any(change.kind in (*CHANGES_VALUES, "swap") for change in changes)
 
 
-def missing_days(spec: TableSpec, committed: Collection[date], source: DayRange | None, today: date) -> list[date]:
+def missing_days(
+    spec: TableSpec, committed: Collection[date], source: DayRange | None, today: date, unseen: date | None = None
+) -> list[date]:
     """Return the days that a complete warehouse would have and this one has not, and those to be looked at again.
 
     A day is complete once it is over; days before ``start`` are left out by declaration, and days after the last row have
     not happened yet. ``source`` is None for an empty table: its newest days may have been loaded before they were deleted.
     Older days before the source's first row are not read again: a source that forgets its past must not empty the warehouse.
+    ``unseen`` is the day since which transactions were open that the last sync could not see: the look-back reaches as far.
     """
     if spec.partition is None:
         raise ValueError(f"{spec.id} is not partitioned")
@@ -58,9 +61,17 @@ def missing_days(spec: TableSpec, committed: Collection[date], source: DayRange 
     # Counted from the last day that was seen: after a pause, its late rows may have come while nobody looked.
     last_seen = min(end - timedelta(days=1), max(committed) + timedelta(days=1)) if committed else end - timedelta(days=1)
     again = last_seen - timedelta(days=spec.partition.lookback_days)
+    if unseen and source:
+        again = min(again, max(unseen, source.start))
     first = min(source.start if source else end, again if committed else end)
     days = days_of(DayRange(max(spec.partition.start, first), end))
     return [day for day in days if day not in committed or day >= again]
+
+
+def cut_days(wanted: Sequence[date], committed: Collection[date], limit: int) -> tuple[list[date], list[date]]:
+    """Return the days that one run loads, and those that it leaves to the next: looking again waits for what was never loaded."""
+    first = sorted(wanted, key=lambda day: (day in committed, day))
+    return sorted(first[:limit]), sorted(first[limit:])
 
 
 def requested_days(spec: TableSpec, days: DayRange, today: date) -> list[date]:

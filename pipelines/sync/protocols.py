@@ -79,11 +79,12 @@ class Source(Protocol):
     def read_key(self, spec: TableSpec, key: Bound) -> Bound:
         """Return a key as the source writes it: `007` of an integer is `7`. MUST raise ``ConfigError`` for what cannot be a key."""
 
-    def observe(self, spec: TableSpec) -> Observation:
-        """Note the cursor's maximum, then every open transaction, then the time.
+    def observe(self, spec: TableSpec, known: str | None = None) -> Observation:
+        """Note the cursor's maximum (and whether it is below ``known``, an earlier one), then every open transaction, then the time.
 
         Any row that is not visible to a transaction that begins after this call MUST be written by a transaction that the
-        observation holds, or by one that begins later.
+        observation holds, or by one that begins later. MUST raise ``PrerequisiteError`` for a table with a cursor where that
+        cannot be known, as on a standby.
         """
 
     def partition_range(self, spec: TableSpec, time_zone: str) -> tuple[str, str] | None:
@@ -152,8 +153,9 @@ class Warehouse(Protocol):
 
         MUST leave nothing behind when it raises. MUST raise ``LoadConflict`` if the token or the base load is not the
         table's any more, and ``CommitUnknown`` if it cannot know whether the transaction committed. MUST check the balance
-        inside the transaction, from counts of its own. MUST empty the digest of a committed day that the load took a row
-        from, and of every other day if ``is_reread``: such a day does not stand as it was committed.
+        inside the transaction, from counts of its own. MUST empty the digest of a committed day (also of "no day") that the
+        load took a row from, or in which an older version of a row stays that was read elsewhere, and of every other day if
+        ``is_reread``: what stands there is not what was read there.
         """
 
     def find_load(self, load_id: str) -> LedgerEntry | None:

@@ -60,6 +60,9 @@ class Commit:
         with step("commit.ledger"):
             entry = self._record(counts)
             self._record_days()
+            if self._load.spec.partition and self._load.quarantined and not self._load.plan.window.keys:
+                # Of a row that moved and stepped aside, the older version stays where it was.
+                self._void_strayed_days(is_every=False)
         with step("commit.fence"):
             self._advance_watermark()
         self._drop_staging()
@@ -114,24 +117,26 @@ class Commit:
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         before = self._total()
         self._void_days(before)
-        landed, staged = self._count("landed"), self._count("staged")
+        landed = self._count("landed")
         deletion = sql.delete_vanished(load)
         deleted = int(self._execute(deletion)[0][0]) if deletion and before else 0
         if load.plan.window.columns:
-            return self._fill_columns(staged, before)
+            return self._fill_columns(self._count("staged"), before)
         if spec.key and before:
             actions = Counter(str(action) for (action,) in self._execute(sql.merge(load), **stamp))
             inserted, updated = actions["INSERT"], actions["UPDATE"]
+            unchanged = int(self._execute(sql.count_unchanged(load), **stamp)[0][0])
         else:
-            inserted, updated = int(self._execute(sql.insert(load), **stamp)[0][0]), 0
+            inserted, updated, unchanged = int(self._execute(sql.insert(load), **stamp)[0][0]), 0, 0
         quarantined = self._count("aside")
         skipped = self._skipped_rows()
         counts = Counts(
             read=load.rows_read,
             inserted=inserted,
             updated=updated,
-            unchanged=staged - inserted - updated + skipped,
-            superseded=landed - quarantined - skipped - staged,
+            # Counted, not what is left over: a row that was dropped on the way makes the load not balance.
+            unchanged=unchanged + skipped,
+            superseded=self._superseded_rows(),
             quarantined=quarantined,
             deleted=deleted,
         )
@@ -165,20 +170,23 @@ class Commit:
         return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
 
     def _void_days(self, before: int) -> None:
-        """Empty the digests of days that will not stand as they were committed: rows leave them, or all is read again."""
-        load = self._load
-        if load.spec.partition and load.plan.window.keys:
+        """Empty the digests of days that do not stand as they were read, before rows leave them; all of them if all is read again."""
+        if self._load.spec.partition and self._load.plan.window.keys:
             self._void_touched_days()
-            return
-        if not load.spec.partition or not before:
-            return
-        void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table and day is not null"
-        if self._is_reread:
-            self._execute(void, **self._names)
-        elif load.spec.key:
-            day, on = sql.day_of(load, "target"), " and ".join(f"target.{name} = staged.{name}" for name in map(quote, load.spec.key))
-            left = f"select {day} from {sql.raw_table(load.spec)} target join staged on {on}"
-            self._execute(f"{void} and day in ({left} where {day} is distinct from {sql.day_of(load, 'staged')})", **self._names)
+        elif self._load.spec.partition and before:
+            self._void_strayed_days(is_every=self._is_reread)
+
+    def _void_strayed_days(self, *, is_every: bool) -> None:
+        """Empty the digest of each day that holds a row which this load read in another day: a digest says what was read there."""
+        load = self._load
+        which = "true"
+        if not is_every:
+            if not load.spec.key:
+                return
+            strayed = f"select 1 from ({sql.strayed_days(load)}) strayed where strayed.day is not distinct from windows.day"
+            which = f"exists ({strayed})"
+        void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table"
+        self._execute(f"{void} and {which}", **self._names)
 
     def _void_touched_days(self) -> None:
         """Void the days whose rows are read again one by one; the load's id tells what is built on them."""
@@ -197,6 +205,12 @@ class Commit:
         day = sql.day_of(self._load)
         accepted = "landed anti join excluded using (_daybreak_file, file_row_number)"
         return int(self._execute(f"select count(*) from {accepted} where {day} in (select day from skipped)")[0][0])
+
+    def _superseded_rows(self) -> int:
+        """Count the versions of rows that were read twice and are not the ones that count, good and bad."""
+        if not self._load.may_repeat_keys:
+            return 0
+        return int(self._execute(sql.count_repeated(self._load))[0][0]) + self._count("excluded") - self._count("aside")
 
     def _unbalanced(self, counts: Counts) -> LandingCorrupt:
         return LandingCorrupt(
@@ -234,6 +248,7 @@ class Commit:
             chunks=len(load.chunks),
             bytes=sum(chunk.bytes for chunk in load.chunks),
             quarantined_open=is_open,
+            token=load.token,
         )
         numbers = (counts.read, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.quarantined, counts.deleted)
         row = [entry.load_id, entry.source, entry.table, entry.mode, json.dumps(window), *numbers, entry.total_rows, is_open, entry.chunks]

@@ -14,18 +14,22 @@ RECENT_ENTRIES = 200  # per table: what the mirror needs to repair itself and to
 
 _ENTRIES = f"""
 select load_id, source_name, table_name, mode, window_spec, rows_read, rows_inserted, rows_updated, rows_unchanged, rows_superseded,
-    rows_quarantined, rows_deleted, total_rows, data_as_of, committed_at, schema_version, chunks, bytes, quarantined_open
+    rows_quarantined, rows_deleted, total_rows, data_as_of, committed_at, schema_version, chunks, bytes, quarantined_open,
+    token
 from daybreak.ledger
 where ($tables is null or list_contains($tables, source_name || '.' || table_name)) and ($load_id is null or load_id = $load_id)
-qualify row_number() over (partition by source_name, table_name order by committed_at desc, load_id desc) <= {RECENT_ENTRIES}
-order by committed_at, load_id
+qualify row_number() over (partition by source_name, table_name order by token desc) <= {RECENT_ENTRIES}
+order by source_name, table_name, token
 """
 
 
 def read_entries(
     connection: duckdb.DuckDBPyConnection, tables: Sequence[str] | None, load_id: str | None = None
 ) -> tuple[LedgerEntry, ...]:
-    """Return the newest ledger entries, oldest first; of all tables if ``tables`` is None, or of one load."""
+    """Return the newest ledger entries, a table's oldest first; of all tables if ``tables`` is None, or of one load.
+
+    A table's tokens only ever grow; a clock may have been ahead once.
+    """
     parameters = {"tables": list(tables) if tables is not None else None, "load_id": load_id}
     return tuple(_entry(row) for row in connection.execute(_ENTRIES, parameters).fetchall())
 
@@ -71,7 +75,9 @@ def _of(connection: duckdb.DuckDBPyConnection, columns: str, table: str, tables:
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:
     load_id, source, table, mode, window, *numbers = row
-    read, inserted, updated, unchanged, superseded, quarantined, deleted, total, as_of, committed, version, chunks, size, is_open = numbers
+    read, inserted, updated, unchanged, superseded, quarantined, deleted, total, as_of, committed, version, chunks, size, is_open, token = (
+        numbers
+    )
     return LedgerEntry(
         load_id=load_id,
         source=source,
@@ -86,4 +92,5 @@ def _entry(row: tuple[Any, ...]) -> LedgerEntry:
         chunks=chunks,
         bytes=size,
         quarantined_open=is_open,
+        token=token,
     )

@@ -144,7 +144,8 @@ def _scopes(load: StagedLoad) -> list[str]:
         return ["true"]
     if load.plan.window.columns:  # of a row that was bad for another column, nothing new is known
         return [f"key in ({_landed_open_keys(load)}) and list_has_any(string_split(column_name, ', '), $columns)"]
-    scopes = [f"key in ({_landed_open_keys(load)})"] if spec.key else []
+    # A row whose key is what no type can hold landed without it: it is known by the key that it stepped aside with.
+    scopes = [f"key in ({_landed_open_keys(load)} union all select key from aside)"] if spec.key else []
     if spec.mode == "partitioned":
         is_null = load.plan.window.is_null
         scopes.append("day is null" if is_null else "day in (select day from changed union all select day from skipped)")

@@ -141,16 +141,34 @@ def key_list(spec: TableSpec, prefix: str = "") -> str:
 
 def merge(load: StagedLoad) -> str:
     """Return the MERGE by key; a row that is equal in every landed column is not touched."""
-    on = " and ".join(f"target.{quote(name)} = staged.{quote(name)}" for name in load.spec.key)
-    others = [column.name for column in load.columns if column.name not in load.spec.key]
-    stamped = [f"{quote(name)} = staged.{quote(name)}" for name in others] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
-    differs = " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in others) or "false"
+    on = _same_key(load, "staged")
+    stamped = [f"{quote(name)} = staged.{quote(name)}" for name in _others(load)] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
     return (
         f"merge into {raw_table(load.spec)} as target using staged on {on} "
-        f"when matched and ({differs}) then update set {', '.join(stamped)} "
+        f"when matched and ({_differs(load)}) then update set {', '.join(stamped)} "
         f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) "
         "returning merge_action"
     )
+
+
+def _others(load: StagedLoad) -> list[str]:
+    return [column.name for column in load.columns if column.name not in load.spec.key]
+
+
+def _differs(load: StagedLoad) -> str:
+    return " or ".join(f"target.{quote(name)} is distinct from staged.{quote(name)}" for name in _others(load)) or "false"
+
+
+def count_unchanged(load: StagedLoad) -> str:
+    """Return the count, after the MERGE, of staged rows that stand in the table as they were read, and not because of this load."""
+    rows = f"{raw_table(load.spec)} as target join staged on {_same_key(load, 'staged')}"
+    return f"select count(*) from {rows} where target._load_id is distinct from $load_id and not ({_differs(load)})"
+
+
+def count_repeated(load: StagedLoad) -> str:
+    """Return the count of good landed rows that are not the last version of their row."""
+    good = f"landed{' anti join excluded using (_daybreak_file, file_row_number)' if load.quarantined else ''}"
+    return f"select coalesce(sum(versions - 1), 0) from (select count(*) as versions from {good} group by {key_list(load.spec)})"
 
 
 def fill(load: StagedLoad) -> str:
@@ -167,9 +185,8 @@ def count_standing(load: StagedLoad) -> str:
 
 
 def _stands(load: StagedLoad) -> str:
-    keys = " and ".join(f"target.{quote(name)} = staged.{quote(name)}" for name in load.spec.key)
     cursor = quote(load.spec.cursor or "")
-    return f"{keys} and target.{cursor} is not distinct from staged.{cursor}"
+    return f"{_same_key(load, 'staged')} and target.{cursor} is not distinct from staged.{cursor}"
 
 
 def insert(load: StagedLoad) -> str:
@@ -190,15 +207,29 @@ def _staged_values(load: StagedLoad) -> str:
 def delete_vanished(load: StagedLoad) -> str | None:
     """Return the DELETE of rows in the load's scope that the source has no more; None where a load deletes nothing.
 
-    A row that stepped aside is still in the source, so its older version stays.
+    A row that stepped aside is still in the source, so its older version stays; but not in a day that the row has left.
     """
     scope = _scope(load)
     if scope is None:
         return None
     if not load.spec.key:
         return f"delete from {raw_table(load.spec)} where {scope}"
-    match = " and ".join(f"landed.{quote(name)} = target.{quote(name)}" for name in load.spec.key)
-    return f"delete from {raw_table(load.spec)} as target where {scope} and not exists (select 1 from landed where {match})"
+    found, match = "landed", _same_key(load, "landed")
+    if load.spec.partition and load.quarantined and not load.plan.window.keys:
+        found = "landed left join excluded using (_daybreak_file, file_row_number)"
+        match += f" and (excluded.reason is null or {day_of(load, 'landed')} is not distinct from {day_of(load, 'target')})"
+    return f"delete from {raw_table(load.spec)} as target where {scope} and not exists (select 1 from {found} where {match})"
+
+
+def strayed_days(load: StagedLoad) -> str:
+    """Return the SELECT of the days of rows that stand in another day than they were read in, which is NULL for no day."""
+    day = day_of(load, "target")
+    where = f"{day} is distinct from {day_of(load, 'landed')}"
+    return f"select distinct {day} as day from {raw_table(load.spec)} target join landed on {_same_key(load, 'landed')} where {where}"
+
+
+def _same_key(load: StagedLoad, rows: str) -> str:
+    return " and ".join(f"target.{quote(name)} = {rows}.{quote(name)}" for name in load.spec.key)
 
 
 def _scope(load: StagedLoad) -> str | None:

@@ -86,6 +86,16 @@ def test_the_guarantee_for_open_transactions_follows_from_the_users_roles(table:
     assert only(find(reader, subject="open transactions"), "ok").found.startswith("exact")
 
 
+def test_a_role_or_a_session_that_hides_its_transactions_is_seen(table: Project) -> None:
+    user = user_of(table)
+    table.run(f"alter role {user} set track_activities = off")
+    assert "track_activities" in only(find(table, subject="open transactions"), "note").found
+    table.run(f"alter role {user} reset track_activities")
+    with psycopg.connect(table.url, options="-c track_activities=off") as session:
+        session.execute("select 1")
+        assert "track_activities" in only(find(table, subject="open transactions"), "note").found
+
+
 def test_limits_of_the_user_are_seen(table: Project, reader: Project) -> None:
     reader.environment, reader.tables, user = table.environment, table.tables, user_of(reader)
     table.run(f"alter role {user} connection limit 1", f"alter role {user} set statement_timeout = '5s'")

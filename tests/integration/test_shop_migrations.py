@@ -136,7 +136,7 @@ def test_every_migration_leaves_the_schema_that_it_tells_of(shop_url: str) -> No
     assert "shipping_fee" not in schemas["delivery_fee"]["orders"]
     assert schemas["package_size"]["products"] == schemas["package_size_swapped"]["products"]
     quantities = [schemas[name]["order_items"]["quantity"] for name in ("package_size", "quantity_bigint", "quantity_by_weight")]
-    assert quantities == ["integer", "bigint", "numeric(14,3)"]
+    assert quantities == ["integer", "bigint", "numeric(22,3)"]
     assert [schemas[name]["orders"]["currency"] for name in ("quantity_by_weight", "currency_text")] == ["character(3)", "text"]
     assert "full_name" not in schemas["full_name_dropped"]["customers"]
     assert schemas["payments_renamed"].keys() == TABLES.keys() - {"payments"} | {"order_payments"}

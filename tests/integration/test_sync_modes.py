@@ -1,9 +1,11 @@
 """P0 and the balance for every mode: whatever happened to the source, one more sync makes the warehouse equal to it."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import pytest
 
+from pipelines.state.mirror import Mirror
 from tests.conftest import TODAY, Project
 
 INCREMENTAL = "create table t (id bigint primary key, name text, n int, updated_at timestamptz default now())"
@@ -206,3 +208,50 @@ def test_a_held_window_leaves_the_committed_one_and_is_read_again(project: Proje
     assert result.loads
     project.run("delete from t where id = 1 and at = '2026-01-05'")
     project.commit("t")
+
+
+def test_days_that_are_too_many_for_one_run_are_told_and_the_table_is_not_called_newer_than_they_are(partitioned: Project) -> None:
+    partitioned.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "4"
+    days = [str(day) for (day,) in partitioned.fetch(f"select distinct (at at time zone 'UTC')::date::text from t where at < '{TODAY}'")]
+    days.sort()
+    missing, synced = days, 0
+    while len(missing) > 4:
+        result = partitioned.sync("t")
+        synced += 1
+        missing = missing[4:]
+        assert f"to {missing[-1]} are left to the next sync" in result.note
+        mirror = Mirror(partitioned.settings.state_url)
+        for status in (mirror.status("shop.t"), *result.loads):
+            assert status.data_as_of
+            assert status.data_as_of <= datetime.fromisoformat(f"{missing[0]}T00:00:00+00:00")
+        assert partitioned.ask("select max(t.at)::date::varchar from raw_shop.t") == [(days[4 * synced - 1],)]
+        mirror.engine.dispose()
+    assert synced >= 2
+    partitioned.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "400"
+    assert "are left" not in partitioned.commit("t").note
+    partitioned.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "2"  # fewer than the look-back, which must not starve new days
+    partitioned.environment["DAYBREAK_TODAY"] = str(TODAY + timedelta(days=1))
+    partitioned.run(f"insert into t values (900, 'new', '{TODAY} 10:00')")
+    partitioned.commit("t")
+
+
+def test_partitioned_rows_of_a_transaction_that_is_open_for_longer_than_the_look_back_are_not_lost(partitioned: Project) -> None:
+    today = datetime.now(UTC).date()
+    partition = {"column": "at", "start": "2026-01-01", "lookback_days": 0}
+    partitioned.declare("t", "partitioned", key=["id"], partition=partition)
+    partitioned.run(
+        "truncate t", f"insert into t select i, 'n', '{today}'::timestamptz + i * interval '6 h' from generate_series(-8, 40) i"
+    )
+
+    def sync(days_later: int) -> None:
+        partitioned.environment["DAYBREAK_TODAY"] = str(today + timedelta(days=days_later))
+        partitioned.commit("t")
+
+    sync(4)
+    with psycopg.connect(partitioned.url) as session:
+        session.execute("insert into t values (1000, 'late', now())")
+        for days_later in (6, 7):
+            sync(days_later)
+        session.commit()
+    sync(8)
+    assert partitioned.sync("t").outcome == "unchanged"

@@ -106,3 +106,17 @@ def test_without_the_privilege_to_see_start_times_no_row_is_lost(table: Project,
         with psycopg.connect(owner) as connection:
             connection.execute(f"drop owned by {name}")
             connection.execute(f"drop role {name}")
+
+
+@pytest.mark.parametrize("is_set_again", [False, True])
+def test_a_session_without_track_activities_loses_no_row(table: Project, is_set_again: bool) -> None:
+    """Its start is hidden from everybody; set on again within the transaction, its state is known and its start still is not."""
+    table.commit("t")
+    with psycopg.connect(table.url, options="-c track_activities=off") as session:
+        session.execute("insert into t (id, name) values (100, 'A')")
+        if is_set_again:
+            session.execute("set track_activities = on")
+        table.run("insert into t (id, name) values (200, 'B')")
+        table.commit("t")
+        session.commit()
+    table.commit("t")

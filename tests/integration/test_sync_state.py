@@ -1,9 +1,15 @@
 """What the state remembers: rows that stay bad, days of another time zone, chunks that a crash or a disk has damaged."""
 
+import time
+from datetime import UTC, datetime, tzinfo
+from typing import Any
+
 import pytest
+from ulid import ULID
 
 from pipelines.errors import ConfigError
 from pipelines.sources import open_source
+from pipelines.state.mirror import Mirror
 from pipelines.sync.steps import set_hook
 from tests.conftest import Project
 
@@ -71,3 +77,29 @@ def test_a_password_with_an_at_sign_is_refused_before_anybody_prints_it() -> Non
         pass
     assert "%40" in str(caught.value)
     assert "etPw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["incremental", "partitioned", "snapshot"])
+def test_a_clock_that_was_ahead_once_does_not_block_the_table(project: Project, monkeypatch: pytest.MonkeyPatch, mode: str) -> None:
+    class Ahead(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> "Ahead":
+            return cls.fromtimestamp(time.time() + 400 * 86_400, tz)
+
+    project.run("create table t (id int primary key, at timestamptz default now())", "insert into t values (1, '2026-03-09')")
+    partition = {"column": "at", "start": "2026-03-01", "lookback_days": 5}
+    declared: dict[str, Any] = {"incremental": {"cursor": "at"}, "partitioned": {"partition": partition}, "snapshot": {}}[mode]
+    project.declare("t", mode, key=["id"], **declared)
+    with monkeypatch.context() as patched:
+        patched.setattr("pipelines.warehouses.duckdb_commit.datetime", Ahead)
+        patched.setattr("pipelines.sync.engine.ULID", lambda: ULID.from_datetime(Ahead.now(UTC)))
+        project.commit("t")
+    for number in (2, 3):
+        project.run(f"insert into t values ({number}, '2026-03-09 0{number}:00')")
+        project.run("update t set at = clock_timestamp()" if mode == "incremental" else "select 1")
+        (entry,) = project.commit("t").loads
+        mirror = Mirror(project.settings.state_url)
+        assert mirror.status("shop.t").load_id == entry.load_id
+        assert mirror.last_entries("shop.t")[0]["load_id"] == entry.load_id
+        mirror.engine.dispose()
+    assert project.sync("t").outcome == "unchanged"

@@ -21,6 +21,7 @@ SERVER = ServerFacts(
     is_standby=False,
     now=datetime(2026, 3, 10, tzinfo=UTC),
     sees_starts=True,
+    hides_activity=False,
     default_zone="UTC",
     statement_timeout_ms=0,
     idle_timeout_ms=0,
@@ -85,6 +86,10 @@ def test_a_pooler_is_told_by_process_numbers_and_by_settings_that_do_not_stay(po
 
 def test_the_guarantee_for_open_transactions_is_named() -> None:
     assert check(FACTS)["open transactions"].found.startswith("exact")
+    untracked = check_with(hides_activity=True)["open transactions"]
+    assert untracked.state == "note"
+    assert "track_activities is off" in untracked.found
+    assert "GRANT" not in untracked.remedy
     finding = check_with(sees_starts=False, username='odd "name')["open transactions"]
     assert finding.state == "note"
     assert "virtual transaction ids" in finding.found
