@@ -67,7 +67,9 @@ def forget(settings: Settings, request: ForgetRequest) -> Outcome:
     if found.entry is None:
         return Outcome(found, dropped, busy)
     left = _what_is_left(settings, spec, run_morning(settings)) if request.is_run_wanted else _erase_now(settings)
-    return Outcome(found, dropped, (*left, *busy))
+    kept = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds).kept_tables(spec)
+    older = [f"the table raw_{spec.source}.{name}, kept from before the key became one of another kind: drop it" for name in kept]
+    return Outcome(found, dropped, (*left, *older, *busy))
 
 
 def _refuse_during_run(settings: Settings, spec: TableSpec) -> None:

@@ -184,6 +184,9 @@ class Warehouse(Protocol):
         ``is_settled``: every model was built since, so that nothing is left to be erased later; else ``traces`` becomes ``erased``.
         """
 
+    def kept_tables(self, spec: TableSpec) -> Sequence[str]:
+        """Return the names of what the raw table was before it was loaded anew under a key of another kind; nobody writes them."""
+
     def last_forgotten_at(self) -> datetime | None:
         """Return when rows were forgotten last, in any table."""
 

@@ -19,6 +19,7 @@ from pipelines.warehouses.duckdb_commit import Commit, make_run
 from pipelines.warehouses.duckdb_entries import count_entries, find_waiting
 from pipelines.warehouses.duckdb_entries import read_entries as read_quarantine
 from pipelines.warehouses.duckdb_ledger import read_approvals, read_days, read_entries, read_versions, read_watermarks
+from pipelines.warehouses.duckdb_masks import find_kept_tables
 from pipelines.warehouses.duckdb_shape import create_raw_table, record_version
 
 # By the table that came last: a file of an earlier release gets what it lacks.
@@ -129,6 +130,11 @@ class DuckDBWarehouse:
         done = "delete from daybreak.traces" if is_settled else "update daybreak.traces set erased_at = now() where erased_at is null"
         with take_turn(self.file, "erase deleted rows", self._lock_wait_seconds):
             rewrite_file(self.file, self._lock_wait_seconds, done)
+
+    def kept_tables(self, spec: TableSpec) -> Sequence[str]:
+        """Return the names of what the raw table was before it was loaded anew."""
+        with self._open(f"look for older tables of {spec.id}") as connection:
+            return find_kept_tables(make_run(connection), spec)
 
     def last_forgotten_at(self) -> datetime | None:
         """Return when rows were forgotten last."""

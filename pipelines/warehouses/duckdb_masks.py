@@ -4,17 +4,22 @@ The raw table's own columns are ``duckdb_shape``'s; the file's unused blocks are
 """
 
 import json
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from pipelines.landing.scan import quote
 from pipelines.sync import codec
 from pipelines.sync.model import StagedLoad
 from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import TableSpec
+from pipelines.warehouses import duckdb_sql as sql
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
+_COLUMNS = "select column_name from duckdb_columns() where schema_name = $schema and table_name = $table"
 MASKED = "(masked)"
 _MINE = "source_name = $source and table_name = $table"
 
@@ -26,13 +31,25 @@ def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
     names = {"source": load.spec.source, "table": load.spec.name}
     versions = run(f"select version, table_schema from daybreak.schema_versions where {_MINE}", **names)
     schemas = {int(version): codec.SCHEMA.validate_json(text) for version, text in versions}
-    _redact_quarantine(run, load, _names_ever(load, schemas.values()))
+    masked = _names_ever(load, schemas.values())
+    _redact_quarantine(run, load, masked)
+    for table in find_kept_tables(run, load.spec):
+        columns = run(_COLUMNS, schema=f"raw_{load.spec.source}", table=table)
+        for name in (name for (name,) in columns if re.sub(rf"{sql.OLDER}\d+$", "", name) in masked):
+            run(f"alter table {sql.schema_name(load.spec)}.{quote(table)} drop column {quote(name)}")
     for version, schema in schemas.items():
         cleaned = _without_defaults(load, schema)
         if cleaned != schema:
             set_schema = "update daybreak.schema_versions set table_schema = $schema"
             run(f"{set_schema} where {_MINE} and version = $version", **names, version=version, schema=codec.dump(codec.SCHEMA, cleaned))
     run("insert into daybreak.traces values ($source, $table, $now, null)", **names, now=now)
+
+
+def find_kept_tables(run: Run, spec: TableSpec) -> list[str]:
+    """Return the names of what the raw table was before its key became one of another kind; see ``duckdb_sql.kept_name``."""
+    is_kept = "starts_with(table_name, $prefix) and regexp_full_match(substr(table_name, length($prefix) + 1), '[0-9]+')"
+    query = f"select table_name from duckdb_tables() where schema_name = $schema and {is_kept} order by 1"
+    return [name for (name,) in run(query, schema=f"raw_{spec.source}", prefix=spec.name + sql.OLDER)]
 
 
 def _names_ever(load: StagedLoad, schemas: Iterable[TableSchema]) -> set[str]:

@@ -348,3 +348,15 @@ def test_models_find_what_a_renamed_column_was_called(table: Project) -> None:
     table.run("alter table t drop label", "alter table t add label int")
     table.commit("t")
     assert ("name", "label_before_v4") in table.ask(names)
+
+
+def test_a_mask_reaches_the_older_columns_and_tables_that_were_kept(table: Project) -> None:
+    load(table)
+    table.run("alter table t drop code", "alter table t add code text default 'secret'")
+    table.commit("t")
+    table.run("alter table t alter id type uuid using lpad(to_hex(id), 32, '0')::uuid")
+    apply(table, str(plan(table).approval))
+    assert {"code", "code_before_v2"} <= set(kept(table, "t_before_v3"))
+    table.declare("t", "incremental", **MODES["incremental"], columns={"code": {"mask": "hmac"}})
+    table.sync("t")
+    assert not {"code", "code_before_v2"} & set(kept(table, "t_before_v3"))
