@@ -9,8 +9,9 @@ from pipelines.assets.gate_wording import describe_verdicts, tell_failures, tell
 from pipelines.assets.ingestion import FRESH_HOURS, raw_key
 from pipelines.delivery.escalation import NO_OWNER, HeldTable, tell_escalation, tell_standing
 from pipelines.runs.progress import Happening, tell
-from pipelines.state.mirror import Mirror, TableStatus
+from pipelines.state.mirror import Mirror
 from pipelines.state.results import record_result, sum_counts
+from pipelines.state.status import TableStatus
 from pipelines.sync.model import TableResult
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec

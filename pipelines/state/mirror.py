@@ -8,7 +8,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from ulid import ULID
 
 from pipelines.state import tables as t
 from pipelines.state.database import open_database
+from pipelines.state.status import TableStatus, read_status
 from pipelines.sync import codec
 from pipelines.sync.model import DayDigest, LedgerEntry, SchemaVersion, Verdict, Watermark
 from pipelines.sync.protocols import WarehouseState
@@ -28,26 +29,6 @@ _NOT_HELD: Mapping[str, Any] = {
     **dict.fromkeys(("held_reason", "held_at", "held_load_id", "held_since", "held_morning")),
     "held_mornings": 0,
 }
-
-
-@dataclass(frozen=True)
-class TableStatus:
-    """What is known of one table without asking the warehouse."""
-
-    table_id: str
-    load_id: str | None = None
-    watermark: Watermark | None = None
-    schema_version: int = 0
-    total_rows: int | None = None
-    quarantined_open: int = 0
-    committed_at: datetime | None = None
-    data_as_of: datetime | None = None
-    checked_at: datetime | None = None
-    held_reason: str | None = None
-    held_at: datetime | None = None
-    held_load_id: str | None = None
-    held_since: datetime | None = None  # of the first morning in a row on which it was held
-    held_mornings: int = 0
 
 
 class Attempt:
@@ -251,11 +232,11 @@ class Mirror:
     def status(self, table_id: str) -> TableStatus:
         """Return what is known of a table; an empty status if nothing is."""
         rows = self.read(sa.select(t.tables).where(t.tables.c.table_id == table_id))
-        return _status(rows[0]) if rows else TableStatus(table_id)
+        return read_status(rows[0]) if rows else TableStatus(table_id)
 
     def statuses(self) -> list[TableStatus]:
         """Return what is known of every table."""
-        return [_status(row) for row in self.read(sa.select(t.tables).order_by(t.tables.c.table_id))]
+        return [read_status(row) for row in self.read(sa.select(t.tables).order_by(t.tables.c.table_id))]
 
     def schema(self, table_id: str) -> TableSchema | None:
         """Return the last committed schema."""
@@ -327,32 +308,9 @@ class Mirror:
         return {row.delivery: dict(row._mapping) for row in self.read(sa.select(t.deliveries))}
 
 
-def _status(row: sa.Row[Any]) -> TableStatus:
-    return TableStatus(
-        table_id=row.table_id,
-        load_id=row.load_id,
-        watermark=codec.WATERMARK.validate_python(row.watermark) if row.watermark else None,
-        schema_version=row.schema_version or 0,
-        total_rows=row.total_rows,
-        quarantined_open=row.quarantined_open or 0,
-        committed_at=_instant(row.committed_at),
-        data_as_of=_instant(row.data_as_of),
-        checked_at=_instant(row.checked_at),
-        held_reason=row.held_reason,
-        held_at=_instant(row.held_at),
-        held_load_id=row.held_load_id,
-        held_since=_instant(row.held_since),
-        held_mornings=row.held_mornings or 0,
-    )
-
-
 def _now() -> str:
     return _iso(datetime.now(UTC))
 
 
 def _iso(instant: datetime) -> str:
     return instant.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def _instant(text: str | None) -> datetime | None:
-    return datetime.fromisoformat(text) if text else None
