@@ -56,7 +56,8 @@ def test_a_load_and_all_that_is_known_of_it_are_visible_together(warehouse: Ware
     assert state.entries == (entry,)
     assert state.watermarks[SPEC.id].load_id == "L1"
     newest = state.newest(SPEC.id)
-    assert newest and (newest.version, newest.schema) == (1, SCHEMA)
+    assert newest
+    assert (newest.version, newest.schema) == (1, SCHEMA)
     assert warehouse.find_load("L1") == entry
     assert warehouse.find_load("L2") is None
 

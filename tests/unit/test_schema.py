@@ -81,7 +81,7 @@ def test_a_type_that_holds_every_value_of_the_other_is_a_widening(before: pa.Dat
     ],
 )
 def test_a_type_that_may_lose_values_is_refused(before: pa.DataType, after: pa.DataType) -> None:
-    with pytest.raises(SchemaRefused, match="may not hold every value.*daybreak apply shop --approve [0-9a-f]{8}"):
+    with pytest.raises(SchemaRefused, match=r"may not hold every value.*daybreak apply shop --approve [0-9a-f]{8}"):
         plan_changes(SPEC, Known(schema(column(1, "a", before))), schema(column(1, "a", after)))
 
 
