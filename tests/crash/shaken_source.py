@@ -29,7 +29,7 @@ create table orders (id int primary key, amount numeric(12, 2), note text, qty s
 create index on orders (updated_at, id);
 create table counters (id int primary key, note text, qty smallint, seq bigint not null default nextval('numbers') unique);
 create table stock (sku text primary key, note text, qty smallint);
-create table events (id int primary key, at timestamptz, amount numeric(12, 2), note text, qty smallint);
+create table events (id numeric(12, 0) primary key, at timestamptz, amount numeric(12, 2), note text, qty smallint);
 create index on events (at, id);
 create table clicks (note text, qty smallint);
 create table labels (name text unique, note text, qty smallint);
@@ -174,15 +174,16 @@ class Writer:
         )
 
     def _change_events(self, old: int, new: int) -> str:
-        at = LATE.format(minutes=self._random.randint(0, LATE_MINUTES)) if self._random.random() < 0.95 else "null"
-        recent = f"at > {LATE.format(minutes=LATE_MINUTES)}"
+        # Few instants and few notes, so that rows also become what they were before, and often go to no day and come back.
+        at = LATE.format(minutes=self._random.randrange(0, LATE_MINUTES, 240)) if self._random.random() < 0.8 else "null"
+        recent, note = f"(at > {LATE.format(minutes=LATE_MINUTES)} or at is null)", self._random.choice(["'A'", f"'v{new}'"])
         return self._random.choice(
             [
                 f"insert into events (id, at, note, qty) select {new}, {at}, 'late', '2' {self._room('events')}",
-                f"update events set note = 'v{new}', at = {at} "
+                f"update events set note = {note}, at = {at} "
                 f"where id = (select id from events where {recent} order by id limit 1 offset {old})",
-                f"update events set note = 'v{new}' where id = (select min(id) from events where {recent} and id > {old})",
-                f"delete from events where id = (select max(id) from events where {recent} or at is null)",
+                f"update events set note = {note} where id = (select min(id) from events where {recent} and id > {old})",
+                f"delete from events where id = (select max(id) from events where {recent})",
             ]
         )
 

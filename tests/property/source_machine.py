@@ -47,9 +47,10 @@ class Setup:
     mode: str
     cursor: Literal["clock", "sequence", "day"]
     is_blind: bool = False
+    key_type: str = "int"
 
     def __str__(self) -> str:
-        return "-".join((self.mode, self.cursor, "blind" if self.is_blind else "seeing"))
+        return "-".join((self.mode, self.cursor, self.key_type, "blind" if self.is_blind else "seeing"))
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Write:
     keys: tuple[int, ...]
     day: int
     is_late_clock: bool = False  # the cursor is the clock at the statement instead of the transaction's start
+    is_returning: bool = False  # the name is one that the row may have had before: A, B, A
 
 
 @dataclass
@@ -82,7 +84,7 @@ class Application:
             "drop table if exists t",
             "drop sequence if exists s",
             "create sequence s",
-            f"create table t (id int primary key, name text, at {kind})",
+            f"create table t (id {self.setup.key_type} primary key, name text, at {kind})",
             "grant select on t to public",
         ):
             self.autocommit.execute(statement)  # type: ignore[arg-type]
@@ -96,7 +98,7 @@ class Application:
         if session:
             self.touched |= dict.fromkeys(keys, session)
         self.versions += 1
-        name = f"v{self.versions}"
+        name = "A" if write.is_returning else f"v{self.versions}"
         match write.kind:
             case "upsert" | "null":
                 cursor = f"null::{self._cursor_type}" if write.kind == "null" else self._cursor(write)
@@ -108,7 +110,7 @@ class Application:
                 )
             case "delete":
                 self.gone |= set(keys)
-                owner.execute("delete from t where id = any (%s)", [keys])
+                owner.execute(f"delete from t where id = any (%s::{self.setup.key_type}[])", [keys])  # type: ignore[arg-type]
             case "rekey" if len(keys) > 1:
                 self.gone.add(keys[0])
                 owner.execute(
@@ -170,7 +172,7 @@ class Interrupted(BaseException):
 
 keys = st.lists(st.integers(0, KEYS - 1), min_size=1, max_size=4, unique=True).map(tuple)
 kinds = st.sampled_from(["upsert", "upsert", "upsert", "null", "delete", "rekey"])
-writes, upserts = (st.builds(Write, kind, keys, st.integers(-6, 1), st.booleans()) for kind in (kinds, st.just("upsert")))
+writes, upserts = (st.builds(Write, kind, keys, st.integers(-6, 1), st.booleans(), st.booleans()) for kind in (kinds, st.just("upsert")))
 nth = st.integers(0, 7)  # of those that there are
 boundaries = st.tuples(st.sampled_from(BOUNDARIES), st.sampled_from(["before", "after"]), st.integers(1, 3))
 disturbances = st.lists(st.tuples(boundaries, st.sampled_from(["write", "begin", "end", "late", "interrupt"]), writes, nth), max_size=3)

@@ -20,7 +20,7 @@ from tests.property.source_machine import Setup, SyncMachine, Write
 __all__ = ["forker", "run"]
 
 SETUPS = [Setup("incremental", cursor, is_blind) for cursor in ("clock", "sequence") for is_blind in (False, True)]  # type: ignore[arg-type]
-SETUPS += [Setup("snapshot", "clock"), Setup("partitioned", "day")]
+SETUPS += [Setup("snapshot", "clock", key_type="numeric"), Setup("partitioned", "day", key_type="numeric")]
 # A step is a real sync, seconds on a busy machine: what hypothesis finds slow is the point.
 PATIENT = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 DEFAULT = settings(PATIENT, max_examples=3, stateful_step_count=20, derandomize=True)
