@@ -8,19 +8,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.errors import DaybreakError, PrerequisiteError
+from pipelines.errors import DaybreakError, PrerequisiteError, SchemaRefused
 from pipelines.evolution.impact import Touched, list_descendants, list_touched
 from pipelines.evolution.moves import list_moves
 from pipelines.settings import Settings
 from pipelines.sources import open_source
 from pipelines.state.attempts import measure_pace
-from pipelines.sync.changes import describe_table
+from pipelines.sync.changes import describe_table, known_of, refuse_bare_masks
+from pipelines.sync.model import SchemaVersion
 from pipelines.sync.plan import is_reread
 from pipelines.sync.protocols import Source
-from pipelines.sync.schema import JudgedChange, columns_to_fill, identify_changes, judge_changes, raw_columns
+from pipelines.sync.schema import JudgedChange, columns_to_fill, identify_changes, is_restart, judge_changes, raw_columns, standing_columns
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
-from pipelines.warehouses.duckdb_sql import apply_changes
+from pipelines.warehouses.duckdb_sql import apply_changes, keep_table
 from pipelines.wiring import open_mirror
 
 State = Literal["nothing to do", "not loaded yet", "not in the catalog", "safe", "approved", "needs approval", "breaking"]
@@ -86,14 +87,18 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: M
         return TablePlan(spec.id, "breaking", touched=list_descendants(manifest, spec), problem=_tell(error)), spec.source_table
     if before is None:
         return TablePlan(spec.id, "not loaded yet"), found.source_table
+    try:
+        refuse_bare_masks(mirror, spec, after)
+    except SchemaRefused as error:
+        return TablePlan(spec.id, "breaking", touched=list_descendants(manifest, spec), problem=_tell(error)), found.source_table
     judged = judge_changes(spec, before, after)
     if not judged:
         return TablePlan(spec.id, "nothing to do"), found.source_table
     worst_change: State = max((change.judgement for change in judged), key=ORDER.index)
-    approval = identify_changes(spec, judged) if worst_change == "needs approval" else None
+    approval = identify_changes(spec, known_of(mirror, spec), judged) if worst_change == "needs approval" else None
     state: State = "approved" if approval in mirror.approvals(spec.id) else worst_change
     moves = tuple(change.change for change in judged if change.change)
-    statements = apply_changes(spec, moves, mirror.status(spec.id).schema_version + 1)
+    statements = _plan_ddl(spec, moves, mirror.schema_history(spec.id))
     again, filled = _count_rows(settings, spec, after, moves)
     pace = measure_pace(mirror, spec.id)
     return TablePlan(
@@ -108,6 +113,14 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: M
         touched=list_touched(manifest, spec, [column.name for column in raw_columns(spec, before)], list_moves(spec, before, after)),
         approval=approval,
     ), found.source_table
+
+
+def _plan_ddl(spec: TableSpec, moves: Sequence[SchemaChange], history: Sequence[SchemaVersion]) -> list[str]:
+    """Return the statements that the warehouse will run, from what is on record of its columns."""
+    version = history[-1].version + 1 if history else 1
+    if is_restart(spec, moves):
+        return [keep_table(spec, version, ())]
+    return apply_changes(spec, moves, version, standing_columns(spec, [known.schema for known in history]))
 
 
 def _count_rows(settings: Settings, spec: TableSpec, after: TableSchema, moves: Sequence[SchemaChange]) -> tuple[int, int]:

@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 
-from pipelines.errors import PrerequisiteError, TableMissing
+from pipelines.errors import PrerequisiteError, SchemaRefused, TableMissing
+from pipelines.state.mirror import Mirror
+from pipelines.sync import codec
 from pipelines.sync.context import Engine
 from pipelines.sync.protocols import Source
 from pipelines.sync.schema import Known, check_names, follow_names, names_now, plan_changes
@@ -15,6 +17,7 @@ def describe_table(source: Source, spec: TableSpec, known: TableSchema | None) -
 
     Raises ``PrerequisiteError`` if it is gone, lacks a declared column, or has columns that the warehouse cannot tell apart.
     """
+    spec = _follow(source, spec, known)
     try:
         schema = source.describe(spec)
     except TableMissing:
@@ -25,8 +28,54 @@ def describe_table(source: Source, spec: TableSpec, known: TableSchema | None) -
         schema = source.describe(spec)
     except PrerequisiteError as error:
         raise _explain(source, spec, known, error) from error
+    _refuse_namesake(source, spec, known, schema)
     check_names(spec, schema)
     return spec, schema
+
+
+def _follow(source: Source, spec: TableSpec, known: TableSchema | None) -> TableSpec:
+    """Return the entry with the name of a table that is followed already, whoever has its old name by now."""
+    if known is None or spec.relation or known.relation in ("", spec.name):
+        return spec
+    name = source.find_relation(spec, known.identity)
+    return replace(spec, followed=name) if name else spec
+
+
+def _refuse_namesake(source: Source, spec: TableSpec, known: TableSchema | None, schema: TableSchema) -> None:
+    """Raise ``PrerequisiteError`` if the table that was loaded is called otherwise now, and another one has its name.
+
+    Rows of both would be mixed. A snapshot is replaced as a whole, and an entry that says ``relation`` means what it says.
+    """
+    if known is None or spec.relation or spec.mode == "snapshot" or known.identity == schema.identity:
+        return
+    if name := source.find_relation(spec, known.identity):
+        raise PrerequisiteError(
+            [f"{spec.id}: the table that was loaded is called `{name}` now, and another one is called `{spec.name}`."],
+            safe="Nothing was written; the last load stands.",
+            remedy=f"Say which one is meant in the entry `{spec.name}`: `relation: {name}` goes on with it, `relation: {spec.name}` reads "
+            "the other one as a whole over it. Or give the other one an entry of its own.",
+        )
+
+
+def refuse_bare_masks(mirror: Mirror, spec: TableSpec, schema: TableSchema) -> None:
+    """Raise ``SchemaRefused`` if a masked column has another name since, without its mask: by name alone it would land in clear.
+
+    Not after the masks were edited: then the entry is the newer word.
+    """
+    known, watermark = mirror.schema(spec.id), mirror.status(spec.id).watermark
+    if known is None or watermark is None or watermark.content_fingerprint != codec.content_fingerprint(spec):
+        return
+    if known.identity != schema.identity:
+        return
+    today = {column.identity: column.name for column in schema.columns if column.identity is not None}
+    was = {one.name: today[one.identity] for one in known.columns if one.name in spec.masks and one.identity in today}
+    if bare := {name: now for name, now in was.items() if spec.masks.get(now) != spec.masks[name]}:
+        raise SchemaRefused(
+            "; ".join(f"the masked column `{name}` is now called `{now}`, which has not its mask" for name, now in bare.items()),
+            safe="Nothing was read; the last load stands.",
+            remedy=f"Write the masks of `{spec.name}` under the columns' names of now: {', '.join(bare.values())}.",
+            table=spec.id,
+        )
 
 
 def follow_gates(engine: Engine, spec: TableSpec, schema: TableSchema) -> TableSpec:
@@ -55,4 +104,10 @@ def _explain(source: Source, spec: TableSpec, known: TableSchema | None, error: 
 
 def changes_of(engine: Engine, spec: TableSpec, schema: TableSchema) -> tuple[SchemaChange, ...]:
     """Return the moves from the table's last committed schema to ``schema``. Raises ``SchemaRefused`` if a person must allow them."""
-    return plan_changes(spec, Known(engine.mirror.schema(spec.id), engine.mirror.approvals(spec.id)), schema)
+    refuse_bare_masks(engine.mirror, spec, schema)
+    return plan_changes(spec, known_of(engine.mirror, spec), schema)
+
+
+def known_of(mirror: Mirror, spec: TableSpec) -> Known:
+    """Return what is known of a table's schema."""
+    return Known(mirror.schema(spec.id), mirror.status(spec.id).schema_version, mirror.approvals(spec.id))

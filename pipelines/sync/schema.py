@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -84,6 +85,7 @@ class Known:
     """What a table's last load left: its schema, and the approvals that were given since the beginning."""
 
     schema: TableSchema | None
+    version: int = 0
     approvals: Collection[str] = ()
 
 
@@ -99,8 +101,8 @@ def judge_changes(spec: TableSpec, before: TableSchema | None, after: TableSchem
     lossless: Judgement = "safe" if spec.contract == "evolve" else held
     judged = [JudgedChange(told, lossless) for told in _compare_names(spec, before, after)]
     for change in _compare(spec, before, after):
-        lost = ", which may not hold every value" if change.kind == "retype" else ""
-        judged.append(JudgedChange(f"{change}{lost}", held if change.kind == "retype" else lossless, change))
+        why = _why_not(spec, change)
+        judged.append(JudgedChange(f"{change}{why}", held if why else lossless, change))
     return (*judged, *(JudgedChange(told, "safe") for told in _compare_rules(spec, before, after)))
 
 
@@ -111,7 +113,7 @@ def plan_changes(spec: TableSpec, known: Known, after: TableSchema) -> tuple[Sch
     """
     judged = judge_changes(spec, known.schema, after)
     refused = [change for change in judged if change.judgement != "safe"]
-    approval = identify_changes(spec, judged)
+    approval = identify_changes(spec, known, judged)
     if any(change.judgement == "breaking" for change in refused) or (refused and approval not in known.approvals):
         look = f"Look at it with `daybreak plan {spec.source}`"
         raise SchemaRefused(
@@ -125,12 +127,19 @@ def plan_changes(spec: TableSpec, known: Known, after: TableSchema) -> tuple[Sch
     return tuple(change.change for change in judged if change.change)
 
 
-def identify_changes(spec: TableSpec, judged: Sequence[JudgedChange]) -> str:
+def _why_not(spec: TableSpec, change: SchemaChange) -> str:
+    """Say why a change is none that may happen by itself; empty if it is one."""
+    if change.kind == "retype":
+        return ", which may not hold every value"
+    return ", and the key or the day is told by it" if change.kind == "add" and is_restart(spec, [change]) else ""
+
+
+def identify_changes(spec: TableSpec, known: Known, judged: Sequence[JudgedChange]) -> str:
     """Return the id by which a person approves just these changes of this table, from just this schema: eight hex digits."""
-    told = [spec.id, *(change.told for change in judged if change.judgement != "safe")]
-    columns = [
-        str(column.identity) for change in judged if change.change for column in (change.change.before, change.change.after) if column
-    ]
+    waiting = [change for change in judged if change.judgement != "safe"]
+    told = [spec.id, known.version, known.schema and known.schema.identity, *(change.told for change in waiting)]
+    moved = [change.change for change in waiting if change.change]
+    columns = [column.identity for move in moved for column in (move.before, move.after) if column]
     return hashlib.sha256(json.dumps([told, columns]).encode()).hexdigest()[:8]
 
 
@@ -143,6 +152,18 @@ def columns_to_fill(spec: TableSpec, schema: TableSchema, changes: Sequence[Sche
         return ()
     named = tuple(change.after.name for change in changes if change.after and change.kind in CHANGES_VALUES)
     return () if {*spec.key, spec.cursor} & set(named) else named
+
+
+def standing_columns(spec: TableSpec, history: Sequence[TableSchema]) -> Collection[str]:
+    """Return the columns that a raw table has after a history of schemas: those that the source dropped stand, too."""
+    standing = [column.name for column in raw_columns(spec, history[0])] if history else []
+    for before, after in pairwise(history):
+        for change in _compare(spec, before, after):
+            if change.before and change.kind == "rename":
+                standing.remove(change.before.name)
+            if change.after and change.after.name not in standing:
+                standing.append(change.after.name)
+    return standing
 
 
 def names_now(history: Sequence[TableSchema], schema: TableSchema) -> Mapping[str, str]:
@@ -189,9 +210,14 @@ def outline_of(schema: TableSchema) -> str:
 
 
 def is_restart(spec: TableSpec, changes: Sequence[SchemaChange]) -> bool:
-    """Whether rows cannot be matched with those of before: the table is kept under another name, and loaded anew."""
+    """Whether rows cannot be matched with those of before: the table is kept under another name, and loaded anew.
+
+    That is so when the key or the day is told by another column, and where values would be kept in a table without a key, whose
+    rows are replaced and not matched.
+    """
     decides = {*spec.key, *([spec.partition.column] if spec.partition else [])}
-    return any(change.kind == "retype" and change.after and change.after.name in decides for change in changes)
+    is_other_key = any(change.kind in ("add", "retype") and change.after and change.after.name in decides for change in changes)
+    return is_other_key or (not spec.key and any(change.kind in ("drop", "retype") for change in changes))
 
 
 def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[SchemaChange]:
@@ -207,7 +233,7 @@ def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[S
         matched.add(known.name)
         # Two types may land alike (varchar and text), and yet a migration may have rewritten the values from one to the other.
         is_other_type = (known.arrow_type, known.source_type) != (column.arrow_type, column.source_type)
-        if is_other_type and not _is_lossless(known, column):
+        if is_other_type and not _is_lossless(known, column, is_key=column.name in spec.key):
             changes.append(SchemaChange("retype", known, column))
             continue
         if known.name != column.name:
@@ -248,9 +274,11 @@ def _same(column: Column, old: tuple[Column, ...], is_same_relation: bool) -> Co
     return next((known for known in old if known.name == column.name), None)
 
 
-def _is_lossless(before: Column, after: Column) -> bool:
+def _is_lossless(before: Column, after: Column, *, is_key: bool) -> bool:
     if before.arrow_type == after.arrow_type:
         return True
+    if is_key and pa.types.is_string(after.arrow_type):
+        return False  # a number has many texts, and rows are told apart by one
     # Of the types that land as text, these write a number as it was; a uuid or a json was made of it by somebody's rule.
     is_plain = not pa.types.is_string(after.arrow_type) or after.source_type.startswith(_PLAIN_TEXTS)
     return is_plain and is_widening(before.arrow_type, after.arrow_type)
@@ -272,4 +300,5 @@ def is_widening(before: pa.DataType, after: pa.DataType) -> bool:
 
 
 def _hashed(column: Column) -> Column:
-    return Column(column.name, "text", pa.string(), column.is_nullable, column.identity, column.comment)
+    """Return the column as it lands: a text. Its type in the source stays told, as a value of another type has another hash."""
+    return replace(column, arrow_type=pa.string(), default=None)

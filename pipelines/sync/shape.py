@@ -86,12 +86,6 @@ class SchemaChange:
     before: Column | None = None
     after: Column | None = None
 
-    @property
-    def displaced(self) -> str | None:
-        """The name that an old column must leave to a new one of another type."""
-        is_same_name = self.before and self.after and self.before.name == self.after.name
-        return self.before.name if self.before and self.kind == "retype" and is_same_name else None
-
     def __str__(self) -> str:
         """Render as a person would say it."""
         if self.kind == "swap":

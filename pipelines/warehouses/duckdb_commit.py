@@ -46,6 +46,7 @@ class Commit:
 
     def run(self) -> LedgerEntry:
         """Run every statement. Raises ``LoadConflict`` if the fence does not hold."""
+        self._check_base()
         with step("load.schema"):
             self._prepare_table()
         with step("load.rows"):
@@ -67,6 +68,16 @@ class Commit:
             self._advance_watermark()
         self._drop_staging()
         return entry
+
+    def _check_base(self) -> None:
+        """Raise ``LoadConflict`` before the first DDL, which would fail on a table that another run has altered since."""
+        load = self._load
+        stands = "source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base"
+        found = self._execute(
+            f"select 1 from daybreak.watermarks where {stands}", **self._names, token=load.token, base=load.plan.base_load_id
+        )
+        if not found:
+            raise self._overtaken()
 
     def _prepare_table(self) -> None:
         load = self._load
@@ -296,13 +307,17 @@ class Commit:
             base=load.plan.base_load_id,
         )
         if len(moved) != 1:
-            raise LoadConflict(
-                f"another run claimed or committed this table since the load was planned on {load.plan.base_load_id}.",
-                safe="Nothing of this load was committed; the other run's state stands.",
-                remedy="Run again: it is planned anew.",
-                table=load.spec.id,
-                load_id=load.plan.load_id,
-            )
+            raise self._overtaken()
+
+    def _overtaken(self) -> LoadConflict:
+        plan = self._load.plan
+        return LoadConflict(
+            f"another run claimed or committed this table since the load was planned on {plan.base_load_id}.",
+            safe="Nothing of this load was committed; the other run's state stands.",
+            remedy="Run again: it is planned anew.",
+            table=self._load.spec.id,
+            load_id=plan.load_id,
+        )
 
     def _total(self) -> int:
         return self._count(sql.raw_table(self._load.spec))

@@ -29,8 +29,7 @@ def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
     if not load.spec.masks:
         return
     names = {"source": load.spec.source, "table": load.spec.name}
-    versions = run(f"select version, table_schema from daybreak.schema_versions where {_MINE}", **names)
-    schemas = {int(version): codec.SCHEMA.validate_json(text) for version, text in versions}
+    schemas = _read_schemas(run, load)
     masked = _names_ever(load, schemas.values())
     _redact_quarantine(run, load, masked)
     for table in find_kept_tables(run, load.spec):
@@ -42,6 +41,9 @@ def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
         if cleaned != schema:
             set_schema = "update daybreak.schema_versions set table_schema = $schema"
             run(f"{set_schema} where {_MINE} and version = $version", **names, version=version, schema=codec.dump(codec.SCHEMA, cleaned))
+    for name in sorted(masked):  # what was told of a column's default is a value of it
+        told = "list_filter(changes::varchar[], lambda told: not starts_with(told, $default))"
+        run(f"update daybreak.schema_versions set changes = to_json({told}) where {_MINE}", **names, default=f"the default of {name} is")
     run("insert into daybreak.traces values ($source, $table, $now, null)", **names, now=now)
 
 
@@ -50,6 +52,18 @@ def find_kept_tables(run: Run, spec: TableSpec) -> list[str]:
     is_kept = "starts_with(table_name, $prefix) and regexp_full_match(substr(table_name, length($prefix) + 1), '[0-9]+')"
     query = f"select table_name from duckdb_tables() where schema_name = $schema and {is_kept} order by 1"
     return [name for (name,) in run(query, schema=f"raw_{spec.source}", prefix=spec.name + sql.OLDER)]
+
+
+def names_ever_masked(run: Run, load: StagedLoad) -> set[str]:
+    """Return the masked columns' names, and those that they had in any schema of the table."""
+    return _names_ever(load, _read_schemas(run, load).values())
+
+
+def _read_schemas(run: Run, load: StagedLoad) -> dict[int, TableSchema]:
+    versions = run(
+        f"select version, table_schema from daybreak.schema_versions where {_MINE}", source=load.spec.source, table=load.spec.name
+    )
+    return {int(version): codec.SCHEMA.validate_json(text) for version, text in versions}
 
 
 def _names_ever(load: StagedLoad, schemas: Iterable[TableSchema]) -> set[str]:

@@ -55,9 +55,8 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     mine = f"{_MINE} and state = 'open' and coalesce(key, '') not in (select key from still_bad)"
     good = f"key in ({_landed_open_keys(load)}) and key not in (select key from aside where key is not null)"
     replayed = f"case when {good} then 'replayed' else 'fixed' end" if load.plan.window.keys else "'fixed'"
-    given = {"now": now, "columns": list(load.plan.window.columns), **names}
     for scope in _scopes(load):
-        run(f"update daybreak.quarantine set state = {replayed}, closed_at = $now where {mine} and {scope}", **given)
+        run(f"update daybreak.quarantine set state = {replayed}, closed_at = $now where {mine} and {scope}", now=now, **names)
     texts = "key, column_name, reason, original, day"
     known = "select key from still_bad"
     if load.plan.window.columns:
@@ -142,8 +141,8 @@ def _scopes(load: StagedLoad) -> list[str]:
         return ["key in (select key from asked)"]
     if spec.mode == "snapshot":
         return ["true"]
-    if load.plan.window.columns:  # of a row that was bad for another column, nothing new is known
-        return [f"key in ({_landed_open_keys(load)}) and list_has_any(string_split(column_name, ', '), $columns)"]
+    if load.plan.window.columns:  # the whole row was not read, and it may not stand at all: nothing says that it is good
+        return []
     # A row whose key is what no type can hold landed without it: it is known by the key that it stepped aside with.
     scopes = [f"key in ({_landed_open_keys(load)} union all select key from aside)"] if spec.key else []
     if spec.mode == "partitioned":

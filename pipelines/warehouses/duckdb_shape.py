@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pipelines.landing.scan import quote
@@ -12,12 +12,13 @@ from pipelines.sync.schema import is_restart, raw_columns
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_masks import names_ever_masked
 from pipelines.warehouses.duckdb_quarantine import close_quarantine
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
 _MINE = "source_name = $source and table_name = $table"
-_FOLLOW = f"update daybreak.former_names set current_name = $now where {_MINE} and current_name = $was"
+_FOLLOW = f"update daybreak.former_names set current_name = $now where {_MINE} and lower(current_name) = lower($was)"
 _ACTUAL = "select column_name, data_type from duckdb_columns() where schema_name = $schema and table_name = $table"
 
 
@@ -51,21 +52,22 @@ def record_version(run: Run, spec: TableSpec, version: SchemaVersion, load_id: s
 def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
     """Create or alter the raw table. ``is_remade``: masks may have changed, so what was readable before must not stay."""
     spec, table = load.spec, sql.raw_table(load.spec)
-    is_anew = is_restart(spec, load.changes)
-    if not is_anew:
-        create_raw_table(run, spec, load.plan.schema)
-        _make_room(run, load)
-    for statement in sql.apply_changes(spec, load.changes, load.plan.schema_version):
-        run(statement)
-    if is_anew:
+    if is_restart(spec, load.changes):
+        tables = run("select table_name from duckdb_tables() where schema_name = $schema", schema=f"raw_{spec.source}")
+        run(sql.keep_table(spec, load.plan.schema_version, [name for (name,) in tables]))
         create_raw_table(run, spec, load.plan.schema)
         run(f"delete from daybreak.former_names where {_MINE}", **_names(load))
         close_quarantine(run, load)
     else:
-        _remember_names(run, load)
+        create_raw_table(run, spec, load.plan.schema)
+        standing = _columns(run, load)
+        for statement in sql.apply_changes(spec, load.changes, load.plan.schema_version, standing):
+            run(statement)
+        _remember_names(run, load, standing)
     actual = _columns(run, load)
     if is_remade:
-        for name in (name for name in actual if _is_masked(load, name)):
+        masked = {name.casefold() for name in names_ever_masked(run, load)}
+        for name in (name for name in actual if _must_go(load, name, masked)):
             run(f"alter table {table} drop column {quote(name)}")
     for column in load.columns:
         found, wanted = actual.get(column.name.casefold()), sql.duckdb_type(column.arrow_type)
@@ -76,28 +78,17 @@ def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
             run(f"alter table {table} add column {quote(column.name)} {wanted}")
 
 
-def _is_masked(load: StagedLoad, column: str) -> bool:
-    """Whether a column (its name folded) must go: a mask drops it, or it is an older one whose name a masked one has now."""
-    folded = {name.casefold(): mask for name, mask in load.spec.masks.items()}
-    older = re.fullmatch(rf"(.+){sql.OLDER}\d+", column, re.DOTALL)
-    return folded.get(column) == "drop" or bool(older and older[1] in folded and column not in folded)
+def _must_go(load: StagedLoad, column: str, masked: Collection[str]) -> bool:
+    """Whether a column (its name folded) must go: a mask drops it, or it is an older one of a column that is masked now."""
+    is_older = column not in {name.casefold() for name in load.spec.masks} and column not in {one.name.casefold() for one in load.columns}
+    is_dropped = column in {name.casefold() for name, kind in load.spec.masks.items() if kind == "drop"}
+    return is_dropped or (is_older and re.sub(rf"{sql.OLDER}\d+$", "", column) in masked)
 
 
-def _make_room(run: Run, load: StagedLoad) -> None:
-    """Rename a column that the source dropped earlier and whose name now belongs to another one; its values are kept."""
-    actual = _columns(run, load)
-    renamed = {change.before.name.casefold() for change in load.changes if change.before and change.kind == "rename"}
-    leaving = renamed | {change.displaced.casefold() for change in load.changes if change.displaced}
-    for change in load.changes:
-        name = change.after.name if change.after and change.kind in ("add", "rename", "retype") else ""
-        if name.casefold() in actual and name.casefold() not in leaving:
-            kept = sql.kept_name(name, load.plan.schema_version)
-            run(f"alter table {sql.raw_table(load.spec)} rename column {quote(name)} to {quote(kept)}")
-            run(_FOLLOW, now=kept, was=name, **_names(load))
-
-
-def _remember_names(run: Run, load: StagedLoad) -> None:
+def _remember_names(run: Run, load: StagedLoad, standing: Collection[str]) -> None:
     """Note what renamed columns were called. Two that swap their names go through a name that nobody has."""
+    for was, kept in sql.make_room(load.changes, load.plan.schema_version, standing):
+        run(_FOLLOW, now=kept, was=was, **_names(load))
     renames = [
         (change.before.name, change.after.name) for change in load.changes if change.before and change.after and change.kind == "rename"
     ]
@@ -105,7 +96,7 @@ def _remember_names(run: Run, load: StagedLoad) -> None:
         run(_FOLLOW, now=f"_moving_{now}", was=was, **_names(load))
     for was, now in renames:
         run(_FOLLOW, now=now, was=f"_moving_{now}", **_names(load))
-        run(f"delete from daybreak.former_names where {_MINE} and former_name = $was", was=was, **_names(load))
+        run(f"delete from daybreak.former_names where {_MINE} and lower(former_name) = lower($was)", was=was, **_names(load))
         run("insert into daybreak.former_names values ($source, $table, $was, $now)", was=was, now=now, **_names(load))
 
 

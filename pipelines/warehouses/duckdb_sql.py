@@ -1,12 +1,11 @@
 """DuckDB's SQL for raw tables and for merging a landed load into them. Pure text, no connection."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 
 from pipelines.landing.scan import day_expression, parquet_pattern, quote
 from pipelines.sync.model import StagedLoad
-from pipelines.sync.schema import is_restart
 from pipelines.sync.shape import Column, SchemaChange
 from pipelines.sync.spec import TableSpec
 
@@ -57,20 +56,20 @@ def create_table(spec: TableSpec, columns: tuple[Column, ...]) -> str:
     return f"create table if not exists {raw_table(spec)} ({', '.join([*defined, *LOAD_COLUMNS])})"
 
 
-def apply_changes(spec: TableSpec, changes: Sequence[SchemaChange], version: int) -> list[str]:
-    """Return the DDL of a schema's moves to its next ``version``. Nothing is dropped: what cannot stay is kept under another name.
+def apply_changes(spec: TableSpec, changes: Sequence[SchemaChange], version: int, standing: Collection[str]) -> list[str]:
+    """Return the DDL of a schema's moves to its next ``version``; ``standing`` are the raw table's columns, dropped ones too.
 
-    Renames go through a name nobody has, so that two columns can swap.
+    Nothing is dropped: what cannot stay under its name is kept under another one. Where a new name is an old one of another
+    column, renames go through a name that nobody has, so that two columns can swap.
     """
     table = raw_table(spec)
-    if is_restart(spec, changes):
-        return [f"alter table {table} rename to {quote(kept_name(spec.name, version))}"]
-    renames = [(change.before, change.after) for change in changes if change.kind == "rename" and change.before and change.after]
-    statements = [f"alter table {table} rename column {quote(old.name)} to {quote(f'_moving_{old.name}')}" for old, _ in renames]
-    statements += [f"alter table {table} rename column {quote(f'_moving_{old.name}')} to {quote(new.name)}" for old, new in renames]
+    statements = [rename_column(table, name, kept) for name, kept in make_room(changes, version, standing)]
+    renames = [(change.before.name, change.after.name) for change in changes if change.kind == "rename" and change.before and change.after]
+    old_names = {old.casefold() for old, _ in renames}
+    moving = [(old, f"_moving_{old}" if new.casefold() in old_names else new, new) for old, new in renames]
+    statements += [rename_column(table, old, first) for old, first, _ in moving]
+    statements += [rename_column(table, first, new) for _, first, new in moving if first != new]
     for change in changes:
-        if old := change.displaced:
-            statements.append(f"alter table {table} rename column {quote(old)} to {quote(kept_name(old, version))}")
         if change.after and change.kind in ("add", "retype"):
             statements.append(f"alter table {table} add column {quote(change.after.name)} {duckdb_type(change.after.arrow_type)}")
         elif change.after and change.kind == "widen":
@@ -78,8 +77,35 @@ def apply_changes(spec: TableSpec, changes: Sequence[SchemaChange], version: int
     return statements
 
 
-def kept_name(name: str, version: int) -> str:
-    """Return the name under which a column or a table is kept whose own name belongs to another one from a schema version on."""
+def make_room(changes: Sequence[SchemaChange], version: int, standing: Collection[str]) -> list[tuple[str, str]]:
+    """Return the columns whose name belongs to another one now, and what they become: they were dropped, or got another type."""
+    taken = {name.casefold() for name in standing} | {change.after.name.casefold() for change in changes if change.after}
+    leaving = {change.before.name.casefold() for change in changes if change.before and change.kind == "rename"}
+    rooms: list[tuple[str, str]] = []
+    for change in changes:
+        name = change.after.name if change.after and change.kind in ("add", "rename", "retype") else None
+        if name and name.casefold() in {one.casefold() for one in standing} - leaving:
+            kept = kept_name(name, version, taken)
+            taken.add(kept.casefold())
+            rooms.append((name, kept))
+    return rooms
+
+
+def rename_column(table: str, old: str, new: str) -> str:
+    """Return the DDL that renames one column; ``table`` is quoted."""
+    return f"alter table {table} rename column {quote(old)} to {quote(new)}"
+
+
+def keep_table(spec: TableSpec, version: int, tables: Collection[str]) -> str:
+    """Return the DDL that keeps the raw table under a name that none of ``tables`` has, so that it can be loaded anew."""
+    kept = kept_name(spec.name, version, {name.casefold() for name in tables})
+    return f"alter table {raw_table(spec)} rename to {quote(kept)}"
+
+
+def kept_name(name: str, version: int, taken: Collection[str]) -> str:
+    """Return the name under which a column or a table is kept from a schema version on; ``taken`` are folded names it must not have."""
+    while f"{name}{OLDER}{version}".casefold() in taken:
+        version += 1
     return f"{name}{OLDER}{version}"
 
 

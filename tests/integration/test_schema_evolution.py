@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from pipelines.errors import ConfigError, TableMissing
+from pipelines.errors import ConfigError, PrerequisiteError, TableMissing
 from pipelines.evolution.apply import Applied, ApplyRequest, apply_changes
 from pipelines.evolution.plan import TablePlan, plan_source
 from tests.conftest import TODAY, Project
@@ -285,11 +285,43 @@ def test_a_renamed_table_is_not_followed_where_the_contract_says_so(table: Proje
     assert table.ask("select count(*) from raw_shop.t") == [(21,)]
 
 
-def test_a_table_that_takes_the_place_of_another_is_read_as_a_whole(table: Project) -> None:
+def test_a_table_that_was_restored_is_read_as_a_whole(table: Project) -> None:
     load(table)
-    table.run("alter table t rename to t_old", "create table t (like t_old including all)", "insert into t select * from t_old")
-    table.run("update t set qty = qty + 100")  # behind the cursor of the one that was loaded
+    table.run("create table copied (like t including all)", "insert into copied select * from t", "drop table t")
+    table.run("alter table copied rename to t", "update t set qty = qty + 100")  # behind the cursor of the one that was loaded
     assert plan(table).rows_to_read == 20
+    table.commit("t")
+
+
+@pytest.mark.parametrize("mode", ["incremental", "partitioned"])
+def test_a_table_that_gives_its_name_to_another_is_not_mixed_with_it(table: Project, mode: str) -> None:
+    load(table, mode)
+    table.run("alter table t rename to customers_t", "create table t (like customers_t including all)")
+    table.run(f"insert into t (id, name, at) values (1, 'of another table', {MOVED})")
+    with pytest.raises(PrerequisiteError, match="is called `customers_t` now, and another one is called `t`"):
+        table.sync("t")
+    assert plan(table).state == "breaking"
+    assert table.ask("select count(*) from raw_shop.t where name = 'of another table'") == [(0,)]
+    table.declare("t", mode, **MODES[mode], relation="customers_t")
+    assert table.sync("t").outcome in ("committed", "unchanged")
+    assert table.ask("select count(*) from raw_shop.t where name = 'of another table'") == [(0,)]
+
+
+def test_a_followed_table_is_followed_on_when_its_old_name_is_taken(table: Project) -> None:
+    load(table)
+    table.run("alter table t rename to customers_t")
+    table.sync("t")
+    table.run("create table t (like customers_t including all)", f"insert into t (id, name, at) values (1, 'of another table', {MOVED})")
+    table.run(f"insert into customers_t (id, at) values (50, {MOVED})")
+    assert table.sync("t").outcome == "committed"
+    assert table.ask("select count(*), count(*) filter (name = 'of another table') from raw_shop.t") == [(21, 0)]
+
+
+def test_a_snapshot_that_is_made_anew_every_night_is_replaced_by_the_new_one(table: Project) -> None:
+    load(table, "snapshot")
+    table.run(
+        "alter table t rename to t_old", "create table t (like t_old including all)", "insert into t select * from t_old where id < 9"
+    )
     table.commit("t")
 
 
@@ -360,3 +392,126 @@ def test_a_mask_reaches_the_older_columns_and_tables_that_were_kept(table: Proje
     table.declare("t", "incremental", **MODES["incremental"], columns={"code": {"mask": "hmac"}})
     table.sync("t")
     assert not {"code", "code_before_v2"} & set(kept(table, "t_before_v3"))
+
+
+@pytest.mark.parametrize("change", ["alter table t alter price type text", "alter table t alter price type numeric(12, 2)"])
+def test_a_quarantined_row_stays_there_when_its_column_is_filled_and_is_not_lost(table: Project, change: str) -> None:
+    load(table)
+    table.run(f"insert into t (id, price, at) values (100, 'NaN', {MOVED})")
+    table.commit("t")
+    table.run(f"insert into t (id, at) values (101, {MOVED} + interval '1 day')")
+    table.commit("t")
+    table.run(f"insert into t (id, at) values (102, {MOVED} + interval '2 days')")
+    table.commit("t")
+    table.run(change)
+    table.commit("t")
+    assert [row["key"] for row in table.quarantine("t")] == ['["100"]']
+    table.run("update t set price = 1 where id = 100")
+    table.replay("t")
+    assert table.quarantine("t") == []
+    table.check("t")
+
+
+MASKED = {"swap": ["alter table t rename name to c", "alter table t rename code to name", "alter table t rename c to code"]}
+MASKED |= {"rename and add": ["alter table t rename name to title", "alter table t add name text"]}
+
+
+@pytest.mark.parametrize("mask", ["hmac", "drop"])
+@pytest.mark.parametrize("move", list(MASKED))
+def test_a_masked_column_with_another_name_is_held_until_the_masks_are_written_anew(table: Project, move: str, mask: str) -> None:
+    load(table, columns={"name": {"mask": mask}})
+    table.run(*MASKED[move], f"update t set at = {MOVED} where id = 4")
+    held = table.sync("t")
+    assert held.outcome == "held"
+    assert "the masked column `name` is now called" in (held.held_reason or "")
+    assert plan(table).state == "breaking"
+    now = "code" if move == "swap" else "title"
+    table.declare("t", "incremental", **MODES["incremental"], columns={now: {"mask": mask}})
+    assert table.sync("t").outcome == "committed"
+    clear = [f"n{i}" for i in range(1, 21)]
+    for column in kept(table):
+        assert not table.ask(f'select 1 from raw_shop.t where list_contains({clear}, "{column}"::varchar)'), column
+
+
+def test_a_hashed_column_of_another_type_is_hashed_anew(table: Project) -> None:
+    load(table, columns={"qty": {"mask": "hmac"}})
+    before = dict(table.ask("select id, qty from raw_shop.t"))
+    table.run("alter table t alter qty type numeric(10, 2)", "update t set qty = 7.25 where id = 3")
+    assert plan(table).state == "safe"
+    table.commit("t")
+    after = dict(table.ask("select id, qty from raw_shop.t"))
+    assert not set(before.values()) & set(after.values())
+
+
+def test_an_approval_is_used_once(table: Project) -> None:
+    load(table)
+    there, back = "alter table t alter code type int using code::int", "alter table t alter code type varchar(10)"
+    table.run(there)
+    apply(table, str(plan(table).approval))
+    table.run(back)
+    table.commit("t")
+    table.run(there)
+    assert plan(table).state == "needs approval"
+    assert table.sync("t").outcome == "held"
+
+
+REKEYED = {
+    "another column": ["alter table t drop id", "alter table t add id int generated always as identity primary key"],
+    "text of a number": ["alter table t alter id type text using lpad(id::text, 6, '0')"],
+}
+
+
+@pytest.mark.parametrize("change", list(REKEYED))
+def test_a_key_that_is_another_waits_and_starts_the_table_anew(table: Project, change: str) -> None:
+    load(table)
+    table.run(*REKEYED[change])
+    assert table.sync("t").outcome == "held"
+    apply(table, str(plan(table).approval))
+    table.check("t")
+    assert table.ask("select count(*) from raw_shop.t_before_v2") == [(20,)]
+
+
+def test_what_a_table_without_a_key_would_lose_is_kept_beside_it(table: Project) -> None:
+    table.declare("t", "snapshot")
+    table.commit("t")
+    table.run("alter table t drop qty")
+    assert plan(table).statements == ['alter table "raw_shop"."t" rename to "t_before_v2"']
+    table.commit("t")
+    assert table.ask("select count(qty) from raw_shop.t_before_v2") == [(20,)]
+
+
+def test_kept_names_are_free_ones(table: Project) -> None:
+    table.run("alter table t add code_before_v2 text default 'mine'", "alter table t rename name to id_of")
+    load(table)
+    table.run("alter table t alter code type int using code::int")
+    apply(table, str(plan(table).approval))
+    table.check("t")
+    assert {"code", "code_before_v2", "code_before_v3"} <= set(kept(table))
+
+
+def test_the_planned_statements_are_those_that_run(table: Project) -> None:
+    load(table)
+    table.run("alter table t drop qty")
+    table.commit("t")
+    table.run("alter table t add qty text", "alter table t rename name to title")
+    assert plan(table).statements == [
+        'alter table "raw_shop"."t" rename column "qty" to "qty_before_v3"',
+        'alter table "raw_shop"."t" rename column "name" to "title"',
+        'alter table "raw_shop"."t" add column "qty" varchar',
+    ]
+    table.commit("t")
+    assert {"qty", "qty_before_v3", "title"} <= set(kept(table))
+
+
+def test_a_mask_reaches_what_a_column_was_called_before(table: Project) -> None:
+    load(table)
+    table.run("alter table t drop code", "alter table t add code text default 'secret'")
+    table.commit("t")
+    table.run("alter table t rename code to token", "alter table t alter token set default 'hidden'")
+    table.commit("t")
+    table.declare("t", "incremental", **MODES["incremental"], columns={"token": {"mask": "hmac"}})
+    table.sync("t")
+    assert not {"code", "code_before_v2"} & set(kept(table)), "nobody knows whether they held the same"
+    told = table.ask("select string_agg(changes::varchar || table_schema::varchar) from daybreak.schema_versions")[0][0]
+    assert "hidden" not in told
+    assert "secret" not in told

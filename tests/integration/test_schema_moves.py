@@ -57,7 +57,12 @@ MIGRATIONS = {
     "drop": ["alter table t drop qty"],
     "rename": ["alter table t rename name to title"],
     "widen": ["alter table t alter qty type bigint"],
-    "swap": ["alter table t rename to t_old", "create table t (like t_old including all)", "insert into t select * from t_old"],
+    "swap": [
+        "alter table t rename to t_old",
+        "create table t (like t_old including all)",
+        "insert into t select * from t_old",
+        "drop table t_old",
+    ],
 }
 
 
@@ -199,3 +204,19 @@ def test_only_gates_on_the_new_column_judge_a_fill(table: Project) -> None:
     table.declare("t", "incremental", key=["id"], cursor="at", expectations=[gate, of_old, size])
     table.commit("t")
     assert [row["key"] for row in table.quarantine("t")] == ['["30"]']
+
+
+@pytest.mark.parametrize("migration", ["rename", "add", "drop"])
+def test_a_run_that_is_overtaken_by_another_one_in_a_migration_plans_anew(table: Project, migration: str) -> None:
+    table.run(*MIGRATIONS[migration])
+
+    def overtake() -> None:
+        set_hook(None)
+        table.sync("t")
+
+    at("claim", 1, overtake, "before")
+    table.sync("t")
+    at("commit", 1, overtake, "before")
+    table.run(f"update t set at = '{TODAY}'::timestamptz + interval '2 h' where id = 3", "alter table t add second text default 'y'")
+    sync_once(table)
+    assert table.ask("select count(second) from raw_shop.t") == [(40,)]
