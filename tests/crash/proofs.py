@@ -173,12 +173,15 @@ class LandedChunks:
     most_again: int = 0  # of one load
     restarted: Counter[str] = field(default_factory=Counter)
     _before: dict[Path, dict[str, int]] = field(default_factory=dict)
-    _migrated: Counter[str] = field(default_factory=Counter)
+    _migrated: dict[Path, Counter[str]] = field(default_factory=dict)
 
     def note_death(self, migrated: Counter[str]) -> None:
-        """Remember the chunks of each load that is unfinished now; ``migrated`` is as of the start of the process that died."""
+        """Remember the chunks of each load that is unfinished now; ``migrated`` is as of the start of the process that died.
+
+        A load that was unfinished before is compared with what was migrated then: the process in between may not have looked at it.
+        """
         self._before = {folder: chunks for folder in self._unfinished() if (chunks := _chunks(folder))}
-        self._migrated = Counter(migrated)
+        self._migrated = {folder: self._migrated.get(folder, Counter(migrated)) for folder in self._before}
 
     def compare(self, migrated: Counter[str]) -> list[Problem]:
         """Compare with what the process after it made of them; returns what was read again without need."""
@@ -189,7 +192,7 @@ class LandedChunks:
             lost = [name for name, written_at in chunks.items() if now.get(name) != written_at]
             if not lost or self._is_committed(folder.name):
                 self.resumed += len(chunks)
-            elif why := self._reason(folder, migrated[table] > self._migrated[table]):
+            elif why := self._reason(folder, migrated[table] > self._migrated[folder][table]):
                 self.restarted[why] += 1
             else:
                 self.again += len(lost)
