@@ -1,6 +1,7 @@
 """The ``daybreak`` command: a thin face over the functions of this package.
 
-Exit codes: 0 all good · 1 failed · 2 usage or configuration · 3 finished, with something held.
+Exit codes: 0 all good · 1 failed · 2 usage or configuration · 3 finished, with something held ·
+4 a change of the source breaks something (plan, apply).
 """
 
 import json
@@ -30,7 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     help="Your production database, in your warehouse, proven correct, before the morning.\n\n"
-    "Exit codes: 0 all good, 1 failed, 2 usage or configuration, 3 finished with something held.",
+    "Exit codes: 0 all good, 1 failed, 2 usage or configuration, 3 finished with something held, "
+    "4 a change of the source breaks something (plan, apply).",
 )
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")

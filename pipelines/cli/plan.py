@@ -2,9 +2,9 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,7 @@ from pipelines.cli.explain import HELD, explaining, name_person
 if TYPE_CHECKING:
     from pipelines.evolution.impact import Touched
     from pipelines.evolution.plan import TablePlan
+    from pipelines.settings import Settings
 
 BREAKING = 4
 COUNTED = ("test", "contract")  # there are many; those that break are named
@@ -28,7 +29,6 @@ def plan(
 
     Ends with 3 if a change waits for a person, and with 4 if one is breaking, or breaks a test, a contract or a model.
     """
-    from pipelines.assets.manifest import load_manifest
     from pipelines.cli.output import spinning
     from pipelines.evolution.plan import plan_source
     from pipelines.settings import load_settings
@@ -37,7 +37,7 @@ def plan(
         settings = load_settings()
         sources = [settings.source(source)] if source else settings.sources()
         with spinning("Comparing"):
-            manifest = load_manifest(settings)
+            manifest = _load_manifest(settings)
             plans = [table for wanted in sources for table in plan_source(settings, wanted, manifest)]
     if as_json:
         typer.echo(json.dumps([asdict(table) for table in plans], default=str, ensure_ascii=False))
@@ -58,7 +58,6 @@ def apply(
 
     The next run does the same for what is safe. Ends with 3 if a change waits for a person or a gate holds, and with 4 if one is breaking.
     """
-    from pipelines.assets.manifest import load_manifest
     from pipelines.cli.output import show_results, watching
     from pipelines.evolution.apply import ApplyRequest, apply_changes
     from pipelines.runs.progress import Happening, tell
@@ -71,7 +70,7 @@ def apply(
         who = name_person(by) if approve else ""
         with watching(is_quiet=as_json):
             request = ApplyRequest(sources, approve or (), who, lambda table, phase, rows: tell(Happening(table.id, phase, rows)))
-            applied = apply_changes(settings, request, load_manifest(settings))
+            applied = apply_changes(settings, request, _load_manifest(settings))
     if as_json:
         rows = [{"table": r.table, "outcome": r.outcome, **asdict(sum_counts(r)), "held": r.held_reason} for r in applied.results]
         typer.echo(json.dumps({"synced": rows, "waiting": [asdict(table) for table in applied.waiting]}, default=str, ensure_ascii=False))
@@ -84,6 +83,19 @@ def apply(
     if any(result.outcome == "held" for result in applied.results):
         raise typer.Exit(HELD)
     _end(applied.waiting)
+
+
+def _load_manifest(settings: "Settings") -> Mapping[str, Any]:
+    """Return dbt's manifest; one of no models if it cannot be had, because what the source did can be told and followed without."""
+    from pipelines.assets.manifest import load_manifest
+    from pipelines.errors import PrerequisiteError
+    from pipelines.evolution.impact import NO_MODELS
+
+    try:
+        return load_manifest(settings)
+    except PrerequisiteError as error:
+        typer.secho(f"What stands on the tables is not known, and not told: {error}", fg=typer.colors.YELLOW, err=True)
+        return NO_MODELS
 
 
 def _end(plans: Sequence["TablePlan"]) -> None:

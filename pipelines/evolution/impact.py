@@ -21,6 +21,9 @@ _KINDS = {"model": "model", "snapshot": "snapshot", "test": "test", "exposure": 
 _LOAD = ("_load_id", "_loaded_at")
 
 
+NO_MODELS: Mapping[str, Any] = {"sources": {}, "child_map": {}, "nodes": {}, "exposures": {}}  # dbt's manifest without a project
+
+
 @dataclass(frozen=True)
 class Touched:
     """One thing that is built on a table: which of its columns are reached from which of the source's, and what that means for it.

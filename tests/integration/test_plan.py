@@ -140,3 +140,18 @@ def test_a_table_or_key_that_is_gone_is_breaking_and_says_what_to_do(loaded: Pro
 
 def test_a_source_that_is_not_in_the_catalog_is_a_mistake_of_usage(loaded: Project) -> None:
     assert plan("shoop").exit_code == 2
+
+
+def test_a_dbt_project_that_does_not_parse_hides_no_change_of_the_source(
+    loaded: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "broken" / "models").mkdir(parents=True)
+    (tmp_path / "broken" / "dbt_project.yml").write_text("name: broken\nprofile: small\n")
+    (tmp_path / "broken" / "profiles.yml").write_text("small: {target: dev, outputs: {dev: {type: duckdb, path: x.duckdb}}}\n")
+    (tmp_path / "broken" / "models" / "m.sql").write_text("select {{ ref('nothing') }}")
+    monkeypatch.setenv("DAYBREAK_DBT_PROJECT", str(tmp_path / "broken"))
+    loaded.run("alter table t add note text")
+    answer = plan("shop")
+    assert answer.exit_code == 0
+    assert "add note" in answer.stdout
+    assert "is not known, and not told" in answer.stderr

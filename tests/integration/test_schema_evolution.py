@@ -6,10 +6,10 @@ import pytest
 
 from pipelines.errors import ConfigError, PrerequisiteError, TableMissing
 from pipelines.evolution.apply import Applied, ApplyRequest, apply_changes
+from pipelines.evolution.impact import NO_MODELS
 from pipelines.evolution.plan import TablePlan, plan_source
 from tests.conftest import TODAY, Project
 
-NO_MODELS: dict[str, Any] = {"sources": {}, "child_map": {}, "nodes": {}, "exposures": {}}
 MODES: dict[str, dict[str, Any]] = {
     "incremental": {"key": ["id"], "cursor": "at"},
     "snapshot": {"key": ["id"]},
