@@ -121,6 +121,8 @@ def _answers(settings: Settings, request: SyncRequest, table: TableSpec) -> bool
     try:
         with open_source(request.source.name, settings.source_url(request.source)) as source:
             source.observe(table)
+    except PrerequisiteError:  # which is an answer
+        return True
     except DaybreakError:
         return False
     return True

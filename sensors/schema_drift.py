@@ -4,7 +4,6 @@ The run does what is lossless, as any sync would, and fills new columns; what a 
 same change is not asked for again until the source changes further. One catalog query a source and tick.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 import dagster as dg
@@ -12,7 +11,6 @@ import dagster as dg
 from pipelines.errors import DaybreakError
 from pipelines.jobs import EVOLVE_SCHEMA
 from pipelines.settings import Settings, load_settings
-from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import SourceSpec
 from sensors.asking import Probe, decide, read_cursor, request_run
 
@@ -51,18 +49,12 @@ def probe_schemas(settings: Settings, source: SourceSpec) -> list[Probe]:
     if not known:
         return []
     with open_source(source.name, settings.source_url(source)) as opened:
-        tables = _named_as_read(source, known)
-        outlines = opened.outlines(list(tables.tables))
+        outlines = dict(opened.outlines(source.tables))
+        missing = [table for table in source.tables if table.id in known and table.id not in outlines]
+        outlines |= opened.outlines([replace(table, followed=known[table.id].relation) for table in missing]) if missing else {}
     probes = []
-    for table in tables.tables:
-        if table.id in known:
-            held_at = mirror.status(table.id).held_at
-            answered_at = settings.in_project_time(held_at) if held_at else None
-            probes.append(Probe(table.name, outlines.get(table.id, GONE), outline_of(known[table.id]), answered_at))
+    for table in (table for table in source.tables if table.id in known):
+        held_at = mirror.status(table.id).held_at
+        answered_at = settings.in_project_time(held_at) if held_at else None
+        probes.append(Probe(table.name, outlines.get(table.id, GONE), outline_of(known[table.id]), answered_at))
     return probes
-
-
-def _named_as_read(source: SourceSpec, known: Mapping[str, TableSchema]) -> SourceSpec:
-    """Return the source with its tables under the names by which they were read last."""
-    tables = [replace(table, followed=known[table.id].relation) if table.id in known else table for table in source.tables]
-    return replace(source, tables=tuple(tables))

@@ -6,7 +6,7 @@ here: the morning run and reconciliation find that.
 
 import dagster as dg
 
-from pipelines.errors import DaybreakError, PrerequisiteError
+from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
 from pipelines.jobs import SYNC_TABLES
 from pipelines.settings import Settings, load_settings
 from pipelines.sync.spec import SourceSpec
@@ -36,8 +36,9 @@ def make_source_changes(source: SourceSpec) -> dg.SensorDefinition:
 
 
 def probe_source(settings: Settings, source: SourceSpec) -> list[Probe]:
-    """Ask the source for the newest cursor of each table that has one: one index look-up a table."""
+    """Ask the source for the newest cursor of each table that has one: its schema and one index look-up a table."""
     from pipelines.sources import open_source
+    from pipelines.sync.changes import describe_table
     from pipelines.wiring import open_mirror
 
     mirror = open_mirror(settings.state_url)
@@ -47,7 +48,8 @@ def probe_source(settings: Settings, source: SourceSpec) -> list[Probe]:
             if table.cursor:
                 watermark = mirror.status(table.id).watermark
                 try:
-                    found.append(Probe(table.name, opened.observe(table).max_cursor, watermark.value if watermark else None))
-                except PrerequisiteError:  # a table that is gone or changed is ``schema_drift``'s to see, and keeps no other one waiting
+                    read_as, _ = describe_table(opened, table, mirror.schema(table.id))
+                    found.append(Probe(table.name, opened.observe(read_as).max_cursor, watermark.value if watermark else None))
+                except (PrerequisiteError, ConfigError):  # ``schema_drift`` and the morning tell of it; no other table waits for that
                     continue
         return found

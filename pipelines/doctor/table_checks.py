@@ -22,7 +22,7 @@ def check_tables(spec: SourceSpec, facts: SourceFacts) -> list[Finding]:
     return [
         finding
         for table in spec.tables
-        if (found := by_name.get((table.schema, table.name)))
+        if (found := by_name.get((table.schema, table.source_table)))
         for finding in _check_table(table, found, facts)
     ]
 
@@ -58,7 +58,7 @@ def _obstacle(spec: TableSpec, table: TableFacts, user: str) -> Check | None:
     if not table.may_enter:
         return "problem", f"no USAGE on schema `{spec.schema}`", f"GRANT USAGE ON SCHEMA {quote(spec.schema)} TO {user};"
     if table.oid is None:
-        return "problem", f"there is no table or view `{spec.schema}.{spec.name}`", f"{entry}, or the source."
+        return "problem", f"there is no table or view `{spec.schema}.{spec.source_table}`", f"{entry}, or the source."
     if table.locked_by:
         locked = f"{table.locked_by} holds it, or waits, with an ACCESS EXCLUSIVE lock: nobody can read it, and it was not looked at"
         return "warning", locked, "Let that transaction end, and ask again."

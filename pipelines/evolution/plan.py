@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pipelines.errors import DaybreakError, PrerequisiteError, SchemaRefused
+from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError, SchemaRefused
 from pipelines.evolution.impact import Touched, list_descendants, list_touched
 from pipelines.evolution.moves import list_moves
 from pipelines.settings import Settings
@@ -83,7 +83,7 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: M
     before = mirror.schema(spec.id)
     try:
         found, after = describe_table(source, spec, before)
-    except PrerequisiteError as error:
+    except (PrerequisiteError, ConfigError) as error:
         return TablePlan(spec.id, "breaking", touched=list_descendants(manifest, spec), problem=_tell(error)), spec.source_table
     if before is None:
         return TablePlan(spec.id, "not loaded yet"), found.source_table

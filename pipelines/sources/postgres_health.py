@@ -187,7 +187,7 @@ def _second_connection(url: str) -> tuple[int | None, int | None]:
 
 
 def _tables(connection: Connection, spec: SourceSpec) -> tuple[TableFacts, ...]:
-    names = ", ".join(f"({literal(table.schema)}, {literal(table.name)})" for table in spec.tables)
+    names = ", ".join(f"({literal(table.schema)}, {literal(table.source_table)})" for table in spec.tables)
     rows = connection.rows(sql.relations_query(names))
     oids = ", ".join(str(row["oid"]) for row in rows if row["oid"] and row["may_enter"] and not row["locked_by"])
     if not oids:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 from pipelines.errors import PrerequisiteError, SchemaRefused, TableMissing
 from pipelines.state.mirror import Mirror
-from pipelines.sync import codec
 from pipelines.sync.context import Engine
 from pipelines.sync.protocols import Source
 from pipelines.sync.schema import Known, check_names, follow_names, names_now, plan_changes
@@ -17,15 +16,13 @@ def describe_table(source: Source, spec: TableSpec, known: TableSchema | None) -
 
     Raises ``PrerequisiteError`` if it is gone, lacks a declared column, or has columns that the warehouse cannot tell apart.
     """
-    spec = _follow(source, spec, known)
     try:
         schema = source.describe(spec)
     except TableMissing:
-        name = source.find_relation(spec, known.identity) if known else None
-        if name is None:
+        found = follow_table(source, spec, known)
+        if found is None:
             raise
-        spec = replace(spec, followed=name)
-        schema = source.describe(spec)
+        spec, schema = found, source.describe(found)
     except PrerequisiteError as error:
         raise _explain(source, spec, known, error) from error
     _refuse_namesake(source, spec, known, schema)
@@ -33,12 +30,10 @@ def describe_table(source: Source, spec: TableSpec, known: TableSchema | None) -
     return spec, schema
 
 
-def _follow(source: Source, spec: TableSpec, known: TableSchema | None) -> TableSpec:
-    """Return the entry with the name of a table that is followed already, whoever has its old name by now."""
-    if known is None or spec.relation or known.relation in ("", spec.name):
-        return spec
-    name = source.find_relation(spec, known.identity)
-    return replace(spec, followed=name) if name else spec
+def follow_table(source: Source, spec: TableSpec, known: TableSchema | None) -> TableSpec | None:
+    """Return the entry with the name that a ``known`` table has now; None if it is gone."""
+    name = source.find_relation(spec, known.identity) if known else None
+    return replace(spec, followed=name) if name else None
 
 
 def _refuse_namesake(source: Source, spec: TableSpec, known: TableSchema | None, schema: TableSchema) -> None:
@@ -58,20 +53,19 @@ def _refuse_namesake(source: Source, spec: TableSpec, known: TableSchema | None,
 
 
 def refuse_bare_masks(mirror: Mirror, spec: TableSpec, schema: TableSchema) -> None:
-    """Raise ``SchemaRefused`` if a masked column has another name since, without its mask: by name alone it would land in clear.
+    """Raise ``SchemaRefused`` if a column that is masked in the warehouse has another name since, and no mask under that.
 
-    Not after the masks were edited: then the entry is the newer word.
+    By name alone it would land in clear. To take a mask off, sync once with the new name, then without the mask.
     """
     known, watermark = mirror.schema(spec.id), mirror.status(spec.id).watermark
-    if known is None or watermark is None or watermark.content_fingerprint != codec.content_fingerprint(spec):
+    if known is None or watermark is None or known.identity != schema.identity:
         return
-    if known.identity != schema.identity:
-        return
+    masks = spec.masks if watermark.masks is None else watermark.masks
     today = {column.identity: column.name for column in schema.columns if column.identity is not None}
-    was = {one.name: today[one.identity] for one in known.columns if one.name in spec.masks and one.identity in today}
-    if bare := {name: now for name, now in was.items() if spec.masks.get(now) != spec.masks[name]}:
+    was = {one.name: today[one.identity] for one in known.columns if one.name in masks and one.identity in today}
+    if bare := {name: now for name, now in was.items() if now != name and now not in spec.masks}:
         raise SchemaRefused(
-            "; ".join(f"the masked column `{name}` is now called `{now}`, which has not its mask" for name, now in bare.items()),
+            "; ".join(f"the masked column `{name}` is now called `{now}`, which has no mask" for name, now in bare.items()),
             safe="Nothing was read; the last load stands.",
             remedy=f"Write the masks of `{spec.name}` under the columns' names of now: {', '.join(bare.values())}.",
             table=spec.id,

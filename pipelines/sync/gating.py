@@ -4,7 +4,7 @@ What the engine itself always checks: a value that no type can hold, a NULL in t
 rows stepped aside. Everything else is the table's expectations, judged by the Gate.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +15,8 @@ from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
 from pipelines.sync.model import NULL_KEY, Chunk, StagedFile, Verdict
 from pipelines.sync.protocols import UNFIT_COLUMN, Gate, LandedLoad, LoadSize, RowFinding
-from pipelines.sync.spec import Expectation, TableSpec
+from pipelines.sync.schema import named_columns
+from pipelines.sync.spec import TableSpec
 
 # Below this many rows a share says little: three bad rows of twenty are a bad day, not a broken source.
 ALWAYS_TOLERATED = 10
@@ -61,8 +62,9 @@ def gate_load(request: GateRequest) -> GatedLoad:
     spec, folder = request.spec, request.folder
     gated, findings = GatedLoad(), list[RowFinding]()
     window = folder.plan.window
-    if window.columns:
-        spec = replace(spec, expectations=tuple(expectation for expectation in spec.expectations if is_about(expectation, window.columns)))
+    if window.columns:  # what else the row has was judged when it was loaded
+        asked = tuple(one for one in spec.expectations if named_columns(one) & set(window.columns))
+        spec = replace(spec, expectations=asked)
         request = replace(request, spec=spec)
     # Rows that are read again one by one are mostly bad, or they would not be: a share of them says nothing.
     budget = folder.rows if window.keys or request.is_released else most_aside(spec, folder.rows)
@@ -78,13 +80,6 @@ def gate_load(request: GateRequest) -> GatedLoad:
     if stopping:
         gated.held_reason = f"gate {'; '.join(map(_tell, stopping))}"
     return gated
-
-
-def is_about(expectation: Expectation, columns: Collection[str]) -> bool:
-    """Whether an expectation looks at these columns and at no other."""
-    named = [value for name, value in expectation.arguments.items() if name.startswith("column")]
-    names = [name for value in named for name in (value if isinstance(value, (list, tuple)) else [value])]
-    return bool(names) and set(names) <= set(columns)
 
 
 def most_aside(spec: TableSpec, rows: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import pyarrow as pa
 
-from pipelines.errors import CommitUnknown, LandingCorrupt
+from pipelines.errors import CommitUnknown, LandingCorrupt, LoadConflict
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync import codec, horizon
@@ -107,6 +107,14 @@ def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntr
 
 def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> StagedLoad:
     folder, gated, planned = ready.folder, ready.gated, ready.folder.plan
+    if engine.mirror.status(spec.id).load_id != planned.base_load_id:  # what it would be compared with is another schema by now
+        raise LoadConflict(
+            "another run committed this table since the load was planned.",
+            safe="Nothing of this load was committed; the other run's state stands.",
+            remedy="Run again: it is planned anew.",
+            table=spec.id,
+            load_id=planned.load_id,
+        )
     changes = changes_of(engine, spec, planned.schema)
     known = engine.mirror.schema(spec.id)
     return StagedLoad(
@@ -143,6 +151,7 @@ def _next_watermark(engine: Engine, spec: TableSpec, ready: ReadyLoad, changes: 
         spec_fingerprint=planned.spec_fingerprint,
         content_fingerprint=codec.content_fingerprint(spec),
         mask_key_id=planned.mask_key_id,
+        masks=dict(spec.masks),
     )
     if spec.mode == "partitioned":
         return replace(watermark, observations=horizon.remember(_history(engine, spec, planned, changes), planned.observation))

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from pipelines.sync.shape import Column, SchemaChange, TableSchema
-from pipelines.sync.spec import Mode, OnFailure, TableSpec
+from pipelines.sync.spec import Mask, Mode, OnFailure, TableSpec
 
 # Where a chunk's rows come from: the window itself, rows whose cursor is NULL (or infinite), rows with a NULL in the key, or
 # all of these in one stream.
@@ -92,6 +92,7 @@ class Watermark:
     spec_fingerprint: str = ""
     content_fingerprint: str = ""  # of the part of the spec that decides which rows and values stand in the table
     mask_key_id: str = ""  # of the key that its `hmac` columns were hashed with
+    masks: Mapping[str, Mask] | None = None  # that its columns have; None: an earlier release did not say
     unfilled: tuple[str, ...] = ()  # columns that have no values yet in rows from before they came
 
 

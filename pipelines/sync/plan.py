@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from pipelines.sync import codec
 from pipelines.sync.model import Observation, Watermark, Window
-from pipelines.sync.schema import CHANGES_VALUES
+from pipelines.sync.schema import CHANGES_VALUES, is_restart
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 
@@ -39,7 +39,7 @@ def is_reread(spec: TableSpec, watermark: Watermark | None, changes: Sequence[Sc
     if watermark is None:
         return False
     is_other = watermark.content_fingerprint not in ("", codec.content_fingerprint(spec)) or watermark.mask_key_id not in ("", mask_key_id)
-    return is_other or any(change.kind in (*CHANGES_VALUES, "swap") for change in changes)
+    return is_other or is_restart(spec, changes) or any(change.kind in (*CHANGES_VALUES, "swap") for change in changes)
 
 
 def missing_days(

@@ -17,7 +17,7 @@ from pipelines.errors import PrerequisiteError, SchemaRefused
 from pipelines.sync.model import Window
 from pipelines.sync.protocols import UNFIT_COLUMN
 from pipelines.sync.shape import Column, SchemaChange, TableSchema
-from pipelines.sync.spec import TableSpec
+from pipelines.sync.spec import Expectation, TableSpec
 
 Judgement = Literal["safe", "needs approval", "breaking"]
 # Each type holds every value of those before it, digit by digit.
@@ -41,9 +41,21 @@ def landed_columns(spec: TableSpec, schema: TableSchema, window: Window) -> tupl
 
 def read_columns(spec: TableSpec, schema: TableSchema, window: Window) -> tuple[Column, ...]:
     """Return what is read of the rows of a window, before masks: of columns that are filled, those with the key and the cursor."""
-    wanted = {*spec.key, spec.cursor, *window.columns}
+    wanted = {*spec.key, spec.cursor, *window.columns, *_named_with(spec, window.columns)}
     kept = (column for column in schema.columns if spec.masks.get(column.name) != "drop")
     return tuple(column for column in kept if not window.columns or column.name in wanted)
+
+
+def _named_with(spec: TableSpec, columns: Collection[str]) -> set[str]:
+    """Return the columns that gates compare with those of ``columns``."""
+    named = (named_columns(expectation) for expectation in spec.expectations) if columns else ()
+    return {name for names in named if names & set(columns) for name in names}
+
+
+def named_columns(expectation: Expectation) -> set[str]:
+    """Return the columns that an expectation looks at."""
+    values = [value for name, value in expectation.arguments.items() if name.startswith("column")]
+    return {name for value in values for name in (value if isinstance(value, (list, tuple)) else [value])}
 
 
 def check_names(spec: TableSpec, schema: TableSchema) -> None:
@@ -156,13 +168,11 @@ def columns_to_fill(spec: TableSpec, schema: TableSchema, changes: Sequence[Sche
 
 def standing_columns(spec: TableSpec, history: Sequence[TableSchema]) -> Collection[str]:
     """Return the columns that a raw table has after a history of schemas: those that the source dropped stand, too."""
-    standing = [column.name for column in raw_columns(spec, history[0])] if history else []
+    standing = {column.name for column in raw_columns(spec, history[0])} if history else set()
     for before, after in pairwise(history):
-        for change in _compare(spec, before, after):
-            if change.before and change.kind == "rename":
-                standing.remove(change.before.name)
-            if change.after and change.after.name not in standing:
-                standing.append(change.after.name)
+        changes = _compare(spec, before, after)
+        standing -= {change.before.name for change in changes if change.before and change.kind == "rename"}  # all at once: two may swap
+        standing |= {change.after.name for change in changes if change.after}
     return standing
 
 

@@ -90,6 +90,8 @@ class SchemaChange:
         """Render as a person would say it."""
         if self.kind == "swap":
             return "the table is another one now: restored, moved or replaced"
+        if self.before and self.after and self.kind == "retype" and self.before.name != self.after.name:
+            return f"{self.before.name} is now called {self.after.name}, and is {self.after.source_type}, was {self.before.source_type}"
         if self.before and self.after:
             told = f"called {self.after.name}" if self.kind == "rename" else f"{self.after.source_type}, was {self.before.source_type}"
             return f"{self.before.name} is now {told}"

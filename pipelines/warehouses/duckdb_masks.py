@@ -5,7 +5,7 @@ The raw table's own columns are ``duckdb_shape``'s; the file's unused blocks are
 
 import json
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -37,7 +37,7 @@ def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
         for name in (name for (name,) in columns if re.sub(rf"{sql.OLDER}\d+$", "", name) in masked):
             run(f"alter table {sql.schema_name(load.spec)}.{quote(table)} drop column {quote(name)}")
     for version, schema in schemas.items():
-        cleaned = _without_defaults(load, schema)
+        cleaned = _without_defaults(schema, masked)
         if cleaned != schema:
             set_schema = "update daybreak.schema_versions set table_schema = $schema"
             run(f"{set_schema} where {_MINE} and version = $version", **names, version=version, schema=codec.dump(codec.SCHEMA, cleaned))
@@ -90,6 +90,5 @@ def _redact_quarantine(run: Run, load: StagedLoad, columns: Iterable[str]) -> No
         )
 
 
-def _without_defaults(load: StagedLoad, schema: TableSchema) -> TableSchema:
-    columns = tuple(replace(column, default=None) if column.name in load.spec.masks else column for column in schema.columns)
-    return replace(schema, columns=columns)
+def _without_defaults(schema: TableSchema, masked: Collection[str]) -> TableSchema:
+    return replace(schema, columns=tuple(replace(one, default=None) if one.name in masked else one for one in schema.columns))

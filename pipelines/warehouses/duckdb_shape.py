@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from pipelines.landing.scan import quote
@@ -52,16 +52,12 @@ def record_version(run: Run, spec: TableSpec, version: SchemaVersion, load_id: s
 def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
     """Create or alter the raw table. ``is_remade``: masks may have changed, so what was readable before must not stay."""
     spec, table = load.spec, sql.raw_table(load.spec)
+    standing = _columns(run, load)
     if is_restart(spec, load.changes):
-        tables = run("select table_name from duckdb_tables() where schema_name = $schema", schema=f"raw_{spec.source}")
-        run(sql.keep_table(spec, load.plan.schema_version, [name for (name,) in tables]))
-        create_raw_table(run, spec, load.plan.schema)
-        run(f"delete from daybreak.former_names where {_MINE}", **_names(load))
-        close_quarantine(run, load)
+        _begin_anew(run, load, standing)
     else:
         create_raw_table(run, spec, load.plan.schema)
-        standing = _columns(run, load)
-        for statement in sql.apply_changes(spec, load.changes, load.plan.schema_version, standing):
+        for statement in sql.apply_changes(spec, load.changes, load.plan.schema_version, _columns(run, load)):
             run(statement)
         _remember_names(run, load, standing)
     actual = _columns(run, load)
@@ -76,6 +72,24 @@ def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
             found = None
         if not found:
             run(f"alter table {table} add column {quote(column.name)} {wanted}")
+
+
+def _begin_anew(run: Run, load: StagedLoad, standing: Mapping[str, str]) -> None:
+    """Keep the raw table under another name and make an empty one, with nothing committed of it.
+
+    Columns that the source dropped are there too, without values, because models may name them.
+    """
+    spec, table = load.spec, sql.raw_table(load.spec)
+    tables = run("select table_name from duckdb_tables() where schema_name = $schema", schema=f"raw_{spec.source}")
+    run(sql.keep_table(spec, load.plan.schema_version, [name for (name,) in tables]))
+    create_raw_table(run, spec, load.plan.schema)
+    there = _columns(run, load)
+    for name, kind in standing.items():
+        if name not in there and not re.search(rf"{sql.OLDER}\d+$", name):
+            run(f"alter table {table} add column {quote(name)} {kind}")
+    _remember_names(run, load, ())
+    run(f"delete from daybreak.windows where {_MINE}", **_names(load))
+    close_quarantine(run, load)
 
 
 def _must_go(load: StagedLoad, column: str, masked: Collection[str]) -> bool:

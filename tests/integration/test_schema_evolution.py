@@ -307,14 +307,25 @@ def test_a_table_that_gives_its_name_to_another_is_not_mixed_with_it(table: Proj
     assert table.ask("select count(*) from raw_shop.t where name = 'of another table'") == [(0,)]
 
 
-def test_a_followed_table_is_followed_on_when_its_old_name_is_taken(table: Project) -> None:
+def test_a_followed_table_waits_for_a_person_when_its_old_name_is_taken(table: Project) -> None:
     load(table)
     table.run("alter table t rename to customers_t")
     table.sync("t")
     table.run("create table t (like customers_t including all)", f"insert into t (id, name, at) values (1, 'of another table', {MOVED})")
+    with pytest.raises(PrerequisiteError, match="is called `customers_t` now, and another one is called `t`"):
+        table.sync("t")
+    table.declare("t", "incremental", **MODES["incremental"], relation="customers_t")
     table.run(f"insert into customers_t (id, at) values (50, {MOVED})")
     assert table.sync("t").outcome == "committed"
     assert table.ask("select count(*), count(*) filter (name = 'of another table') from raw_shop.t") == [(21, 0)]
+
+
+def test_a_snapshot_between_two_names_goes_on_with_the_one_that_is_called_so(table: Project) -> None:
+    load(table, "snapshot")
+    table.run("alter table t rename to t_old")
+    table.sync("t")
+    table.run("create table t (like t_old including all)", "insert into t select * from t_old where id < 9")
+    table.commit("t")
 
 
 def test_a_snapshot_that_is_made_anew_every_night_is_replaced_by_the_new_one(table: Project) -> None:
@@ -515,3 +526,53 @@ def test_a_mask_reaches_what_a_column_was_called_before(table: Project) -> None:
     told = table.ask("select string_agg(changes::varchar || table_schema::varchar) from daybreak.schema_versions")[0][0]
     assert "hidden" not in told
     assert "secret" not in told
+
+
+@pytest.mark.parametrize("key", [["id"], []])
+def test_a_partitioned_table_that_starts_anew_loads_every_day_again(project: Project, key: list[str]) -> None:
+    project.run(
+        "create table t (id int, qty int, at timestamptz)",
+        f"insert into t select i, i, '{TODAY}'::timestamptz - i * interval '1 day' from generate_series(1, 20) i",
+    )
+    project.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "8"
+    project.declare("t", "partitioned", key=key, partition={"column": "at", "start": "2026-02-01", "lookback_days": 1})
+    for _ in range(3):
+        project.sync("t")
+    project.check("t")
+    project.run("alter table t drop qty" if not key else "alter table t alter id type text using 'k' || id")
+    if key:
+        apply(project, str(plan(project).approval))
+    for _ in range(3):
+        project.sync("t")
+    project.check("t")
+    assert project.ask("select count(*) from raw_shop.t_before_v2") == [(20,)]
+    assert project.ask("select count(*) from raw_shop.t") == [(20,)]
+
+
+def test_a_mask_that_was_edited_elsewhere_does_not_let_a_renamed_column_land_in_clear(table: Project) -> None:
+    load(table, columns={"name": {"mask": "hmac"}})
+    table.run("alter table t rename name to title", "alter table t add name text")
+    table.declare("t", "incremental", **MODES["incremental"], columns={"name": {"mask": "hmac"}, "code": {"mask": "hmac"}})
+    assert table.sync("t").outcome == "held"
+
+
+def test_what_was_swapped_may_be_renamed_later_and_is_planned(table: Project) -> None:
+    load(table)
+    table.run(*LOSSLESS["swap of two names"][0])
+    table.commit("t")
+    table.run("alter table t rename code to sku")
+    table.commit("t")
+    table.run("alter table t drop sku", "alter table t add code int default 1")
+    assert plan(table).statements == ['alter table "raw_shop"."t" add column "code" integer']
+    table.commit("t")
+
+
+def test_a_table_that_starts_anew_has_what_models_call_its_columns(table: Project) -> None:
+    load(table)
+    table.run("alter table t rename name to title", "alter table t drop qty")
+    table.commit("t")
+    table.run("alter table t alter id type text using 'k' || id", "alter table t rename code to sku")
+    apply(table, str(plan(table).approval))
+    table.check("t")
+    assert table.ask("select count(qty), count(*) from raw_shop.t") == [(0, 20)]
+    assert table.ask("select former_name, current_name from daybreak.former_names order by all") == [("code", "sku"), ("name", "title")]

@@ -206,6 +206,14 @@ def test_only_gates_on_the_new_column_judge_a_fill(table: Project) -> None:
     assert [row["key"] for row in table.quarantine("t")] == ['["30"]']
 
 
+def test_a_gate_that_compares_the_new_column_with_another_judges_a_fill_too(table: Project) -> None:
+    pair = {"expect_column_pair_values_a_to_be_greater_than_b": {"column_A": "most", "column_B": "qty", "or_equal": True}}
+    table.run("alter table t add most int default 20")
+    table.declare("t", "incremental", key=["id"], cursor="at", expectations=[{**pair, "on_failure": "quarantine"}], max_quarantined=30)
+    table.sync("t")
+    assert table.ask("select count(*) from raw_shop.t where most is not null") == [(20,)]
+
+
 @pytest.mark.parametrize("migration", ["rename", "add", "drop"])
 def test_a_run_that_is_overtaken_by_another_one_in_a_migration_plans_anew(table: Project, migration: str) -> None:
     table.run(*MIGRATIONS[migration])
