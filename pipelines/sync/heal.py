@@ -22,8 +22,10 @@ def heal_table(engine: Engine, comparison: Comparison, overruled_by: str | None 
     if not spec.key:
         told = "rows without a key cannot be read again one by one"
         return replace(result, reason=told if result.outcome == "differs" else None)
-    broken = [one for one in result.differences if one.kind != "extra"]
-    gone = [one for one in result.differences if one.kind == "extra"] if spec.mode != "incremental" or spec.deletes == "reconcile" else []
+    doubled = [one for one in result.differences if one.kind == "different" and one.rows > 1]
+    broken = [one for one in result.differences if one.kind != "extra" and one not in doubled]
+    follows = spec.mode != "incremental" or spec.deletes == "reconcile"
+    gone = [one for one in result.differences if one.kind == "extra" and follows]
     held = parity.why_not_delete(spec, len(gone), comparison.compared, comparison.source) if gone else None
     if held and overruled_by is None:
         gone = []
@@ -36,6 +38,8 @@ def heal_table(engine: Engine, comparison: Comparison, overruled_by: str | None 
     reasons = [one.held_reason for one in (reread, removed) if one and one.held_reason]
     if held and overruled_by is None:
         reasons.append(f"nothing was deleted: {held}")
+    if doubled:
+        reasons.append(f"{len(doubled):,} keys stand in the warehouse more than once, which no load by key can mend")
     healed = replace(
         result,
         differences=tuple(differences),

@@ -21,6 +21,7 @@ from pipelines.sync.spec import TableSpec
 
 PERIOD = timedelta(days=7)  # within it each bucket is hashed on the source at least once
 NIGHTS = 7  # comparisons a period, if there is one a night
+SMALL_ROWS = 1_000_000  # a table of at most so many rows is hashed whole each time, in a few seconds
 RANGE_ROWS = 10_000  # rows of a bucket of an integer key: a day's changes touch few buckets, and 100 million rows are 10,000 buckets
 LISTED_ROWS = 2_000  # a bucket of at most so many rows is listed row by row; a larger one is cut again
 MORE_DIGITS = 2  # a bucket that is cut again makes 256
@@ -67,12 +68,13 @@ def choose_due(cut: Cut, stored: Stored, warehouse: Digests, now: datetime, *, i
 
     A bucket is left alone only if it was equal when it was hashed last, its rows in the warehouse are those of then to the last byte
     (they are hashed each time), and that is less than a period ago: a row that changed on the source without moving its cursor can
-    be found in no other way than by hashing it. Of those that could be left alone the oldest seventh is due in any case. A cut by hash
-    has no piece that could be read alone.
+    be found in no other way than by hashing it. Of those that could be left alone the oldest seventh is due in any case. A small table
+    is always hashed whole, and so is one that is cut by hash, which has no piece that could be read alone.
     """
     names = {*stored, *warehouse}
+    is_full = is_full or cut.kind == "hash" or sum(digest.rows for digest in warehouse.values()) <= SMALL_ROWS
     standing = {name for name in names if name in stored and stored[name].source == stored[name].warehouse == warehouse.get(name, Digest())}
-    if is_full or cut.kind == "hash":
+    if is_full:
         return frozenset(names)
     oldest = sorted(standing, key=lambda name: (stored[name].checked_at, name))
     share = -(-len(oldest) // NIGHTS)
