@@ -57,14 +57,14 @@ KINDS = {
     "numeric(38, 0)": Kind("numeric(38)", ("0", "-1", "9" * 38), decimals(38, 0)),
     "numeric(38, 37)": Kind("numeric(38, 37)", ("0", "-1", "0." + "0" * 36 + "1"), decimals(38, 37)),
     "numeric(2, 3)": Kind("numeric(2, 3)", ("0.012", "-0.099"), decimals(2, 3)),
-    "numeric": Kind("numeric", ("0", "1.50", "1.5", "NaN", "Infinity", "1e100"), st.decimals(allow_nan=False, allow_infinity=False).map(str)),
+    "numeric": Kind(
+        "numeric", ("0", "1.50", "1.5", "NaN", "Infinity", "1e100"), st.decimals(allow_nan=False, allow_infinity=False).map(str)
+    ),
     "text": Kind("text", ("", " ", "~", ",", "a,~", "Zoë", "Zoe\u0308", "😀", "\n", "\\x00", "'"), TEXT),
     "varchar": Kind("varchar(50)", ("", "a "), TEXT.filter(lambda text: len(text) <= 50)),
     "char": Kind("char(5)", ("", "a", "abcde"), st.text("abc", max_size=5)),
     "bytea": Kind("bytea", ("", "\\x00ff", "\\x7e"), st.binary().map(lambda value: "\\x" + value.hex())),
-    "date": Kind(
-        "date", ("1970-01-01", "0044-03-15 BC", "4713-01-01 BC", "5874897-12-31", "12026-03-01", "infinity"), st.dates().map(str)
-    ),
+    "date": Kind("date", ("1970-01-01", "0044-03-15 BC", "4713-01-01 BC", "5874897-12-31", "12026-03-01", "infinity"), st.dates().map(str)),
     "timestamp": Kind("timestamp", (*TIMES, "infinity"), instants("4713-01-01 00:00:00 BC", "294246-12-31 23:59:59.999999")),
     "timestamptz": Kind("timestamptz", (*TIMES, "2026-03-29 03:00+02"), instants("4713-01-02 00:00:00+00 BC", "294246-12-31 23:59:59+00")),
     "time": Kind("time", ("00:00", "24:00", "23:59:59.999999"), st.times().map(str)),

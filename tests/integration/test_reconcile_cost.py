@@ -1,7 +1,6 @@
 """What a comparison costs the source: few rows travel, few ranges are read, and a table that is being written gives no false alarm."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,7 +23,7 @@ class Traffic:
 
 
 @pytest.fixture
-def traffic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traffic]:
+def traffic(monkeypatch: pytest.MonkeyPatch) -> Traffic:
     seen, ask = Traffic(), Connection.rows
 
     def count(self: Connection, sql: str) -> list[dict[str, Any]]:
@@ -35,7 +34,7 @@ def traffic(monkeypatch: pytest.MonkeyPatch) -> Iterator[Traffic]:
         return found
 
     monkeypatch.setattr(Connection, "rows", count)
-    yield seen
+    return seen
 
 
 def test_one_bad_row_of_a_bucket_of_100_000_is_found_by_reading_few_rows(project: Project, traffic: Traffic) -> None:
@@ -107,6 +106,7 @@ def test_what_was_done_to_the_warehouse_by_hand_is_found_the_same_night(project:
 
 
 def test_a_table_that_is_written_while_it_is_compared_gives_no_false_alarm(project: Project) -> None:
+    project.environment["DAYBREAK_CHUNK_ROWS"] = "5000"
     make_orders(project, 300, deletes="reconcile")
     stop = threading.Event()
 
@@ -117,6 +117,7 @@ def test_a_table_that_is_written_while_it_is_compared_gives_no_false_alarm(proje
                 number += 1
                 connection.execute("update t set name = name || '!', updated_at = now() where id = %s", [number % 300 + 1])
                 connection.execute("insert into t values (%s, 'new', 1, now())", [1000 + number])
+                stop.wait(0.002)
 
     writer = threading.Thread(target=write)
     writer.start()
