@@ -81,7 +81,7 @@ def _compare(engine: Engine, spec: TableSpec, status: TableStatus, is_full: bool
     stretches = parity.cut_stretches(scope, known, due)
     source = engine.source.side().hash_buckets(scope, stretches)
     differing = parity.differing(source, warehouse, due)
-    first = _list_rows(engine, scope, differing, (known, source))
+    first = _list_rows(engine, scope, _Differing(differing, source, warehouse, {**source, **known}))
     differences, late, in_flight = _look_again(engine, scope, first)
     hashed = {
         name: StoredBucket(source.get(name, Digest()), warehouse.get(name, Digest()), as_of)
@@ -178,38 +178,46 @@ def _committed_days(engine: Engine, scope: Scope) -> Mapping[str, Digest]:
     return {f"{day}/" if day else f"{NO_DAY}/": Digest() for day in engine.mirror.days(scope.spec.id) if day is None or first <= day < end}
 
 
-def _list_rows(
-    engine: Engine, scope: Scope, buckets: Sequence[str], digests: tuple[Mapping[str, Digest], Mapping[str, Digest]]
-) -> tuple[list[HashedRow], list[HashedRow]]:
+@dataclass(frozen=True)
+class _Differing:
+    """Buckets that differ, their digests on both sides, and the ``territory``: all buckets of the first cut, which tell where they are."""
+
+    names: Sequence[str]
+    source: Mapping[str, Digest]
+    warehouse: Mapping[str, Digest]
+    territory: Mapping[str, Digest]
+
+    def rows(self, name: str) -> int:
+        return max(side.get(name, Digest()).rows for side in (self.source, self.warehouse))
+
+
+def _list_rows(engine: Engine, scope: Scope, buckets: _Differing) -> tuple[list[HashedRow], list[HashedRow]]:
     """Return the rows of buckets that differ, on both sides. A large one is cut again first, so that few rows travel."""
-    warehouse, source = digests
-    sizes = {name: max(side.get(name, Digest()).rows for side in digests) for name in buckets}
-    small = [name for name in buckets if sizes[name] <= parity.LISTED_ROWS]
-    if (listed := sum(sizes[name] for name in small)) > parity.MAX_LISTED:
+    small = [name for name in buckets.names if buckets.rows(name) <= parity.LISTED_ROWS]
+    large = [name for name in buckets.names if buckets.rows(name) > parity.LISTED_ROWS]
+    if (listed := sum(map(buckets.rows, small))) > parity.MAX_LISTED:
         raise _too_many(scope, f"{len(small):,} buckets with {listed:,} rows differ")
     found: tuple[list[HashedRow], list[HashedRow]] = ([], [])
-    every = {**source, **warehouse}
     if small:
-        asked, stretches = _ask_only(scope, small, every)
+        asked, stretches = _ask_only(scope, small, buckets.territory)
         found[0].extend(engine.source.side().list_rows(asked, stretches))
         found[1].extend(engine.warehouse.side().list_rows(asked, ()))
-    if large := [name for name in buckets if sizes[name] > parity.LISTED_ROWS]:
-        asked, stretches = _ask_only(scope, large, every)
+    if large:
+        asked, stretches = _ask_only(scope, large, buckets.territory)
         finer = replace(asked, cut=replace(scope.cut, digits=scope.cut.digits + parity.MORE_DIGITS))
-        cut_source, cut_warehouse = engine.source.side().hash_buckets(finer, stretches), engine.warehouse.side().hash_buckets(finer, ())
-        differing = parity.differing(cut_source, cut_warehouse, cut_warehouse)
-        rows = _list_rows(engine, replace(finer, only=()), differing, (cut_warehouse, cut_source))
-        for side, more in zip(found, rows, strict=True):
+        source, warehouse = engine.source.side().hash_buckets(finer, stretches), engine.warehouse.side().hash_buckets(finer, ())
+        parts = _Differing(parity.differing(source, warehouse, warehouse), source, warehouse, buckets.territory)
+        for side, more in zip(found, _list_rows(engine, replace(finer, only=()), parts), strict=True):
             side.extend(more)
     return found
 
 
-def _ask_only(scope: Scope, buckets: Sequence[str], known: Mapping[str, Digest]) -> tuple[Scope, Sequence[Stretch]]:
+def _ask_only(scope: Scope, buckets: Sequence[str], territory: Mapping[str, Digest]) -> tuple[Scope, Sequence[Stretch]]:
     """Return the scope of just these buckets, and the pieces of the source that hold them."""
     bases: dict[str, Digest] = {}
-    for name in {*known, *buckets}:
+    for name in (*territory, *buckets):
         base = f"{name.partition('/')[0]}/"
-        bases[base] = bases.get(base, Digest()) + known.get(name, Digest())
+        bases[base] = bases.get(base, Digest()) + territory.get(name, Digest())
     stretches = parity.cut_stretches(scope, bases, {f"{name.partition('/')[0]}/" for name in buckets})
     return replace(scope, only=tuple(buckets), only_digits=scope.cut.digits), stretches
 
