@@ -52,4 +52,4 @@ def _left_out(numbers: Numbers) -> list[str]:
 
 
 def _clock(text: str | None) -> str:
-    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S}" if text else "never"
+    return f"{datetime.fromisoformat(text):%Y-%m-%d %H:%M:%S} UTC" if text else "never"

@@ -43,6 +43,10 @@ def heal_table(engine: Engine, comparison: Comparison, overruled_by: str | None 
     healed = replace(
         result,
         differences=tuple(differences),
+        warehouse_rows=result.warehouse_rows
+        + sum(one.kind == "missing" for one in broken)
+        - sum(one.kind == "missing" for one in left)
+        - deleted,
         reread=max(0, len(broken) - sum(one.kind != "extra" for one in left)),
         deleted=deleted,
         overruled_by=overruled_by if held else None,

@@ -175,7 +175,8 @@ def _committed_days(engine: Engine, scope: Scope) -> Mapping[str, Digest]:
     first, end = scope.first_day, scope.end_day
     if first is None or end is None:
         return {}
-    return {f"{day}/" if day else f"{NO_DAY}/": Digest() for day in engine.mirror.days(scope.spec.id) if day is None or first <= day < end}
+    days = [day for day in engine.mirror.days(scope.spec.id) if day and first <= day < end]
+    return {f"{day}/": Digest() for day in (*days, NO_DAY)}
 
 
 @dataclass(frozen=True)

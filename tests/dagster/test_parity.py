@@ -27,3 +27,19 @@ def test_the_night_proves_every_table_and_heals_what_changed_behind_the_cursor(s
 
 def _tables(shop: Daybreak) -> list[str]:
     return [table.name for table in shop.settings.sources()[0].tables]
+
+
+def test_a_night_that_cannot_heal_does_not_look_green(shop: Daybreak) -> None:
+    import duckdb
+
+    with duckdb.connect(str(shop.home / "warehouse.duckdb")) as connection:
+        connection.execute("insert into raw_shop.orders select * from raw_shop.orders limit 1")
+    night = shop.run("reconcile")
+    assert not night.is_green
+    failed = {asset: check for (asset, name), check in night.checks().items() if name == "parity" and not check.passed}
+    assert failed.keys() == {"raw_shop/orders"}
+    assert failed["raw_shop/orders"].severity == dg.AssetCheckSeverity.ERROR
+    assert "more than once" in str(failed["raw_shop/orders"].description)
+    with duckdb.connect(str(shop.home / "warehouse.duckdb")) as connection:
+        connection.execute("delete from raw_shop.orders where rowid = (select max(rowid) from raw_shop.orders)")
+    assert shop.run("reconcile").is_green
