@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.sources.postgres_connection import Connection
 from pipelines.sync import parity
+from pipelines.warehouses import duckdb_parity
 from tests.conftest import TODAY, Project
 from tests.integration.test_reconcile import make_orders, named, reconcile
 
@@ -103,6 +104,16 @@ def test_what_was_done_to_the_warehouse_by_hand_is_found_the_same_night(project:
     with duckdb.connect(str(project.home / "warehouse.duckdb")) as connection:
         connection.execute("update raw_shop.t set n = -1 where id in (3, 503, 997)")
     assert set(named(reconcile(project))) == {"3", "503", "997"}
+
+
+def test_a_large_table_is_hashed_in_pieces_so_that_others_get_the_warehouse(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_orders(project, 100)
+    whole = reconcile(project)
+    digests = project.ask("select bucket, warehouse_rows, warehouse_digest from daybreak.parity order by 1")
+    monkeypatch.setattr(duckdb_parity, "PIECE_ROWS", 7)
+    pieces = reconcile(project)
+    assert (pieces.outcome, pieces.warehouse_rows) == (whole.outcome, 100)
+    assert project.ask("select bucket, warehouse_rows, warehouse_digest from daybreak.parity order by 1") == digests
 
 
 def test_a_table_that_is_written_while_it_is_compared_gives_no_false_alarm(project: Project) -> None:
