@@ -282,3 +282,73 @@ def test_a_table_that_was_never_loaded_or_whose_schema_moved_is_held(project: Pr
     held = reconcile(project)
     assert held.outcome == "held"
     assert "changed since the last load" in str(held.reason)
+
+
+def test_an_empty_table_is_equal_and_its_first_rows_are_newer(project: Project) -> None:
+    project.run("create table t (id int primary key, at timestamptz)")
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    project.sync("t")
+    assert (reconcile(project).outcome, reconcile(project).source_rows) == ("equal", 0)
+    project.run("insert into t values (1, '2026-03-01')")
+    result = reconcile(project)
+    assert (result.outcome, result.in_flight) == ("equal", 1)
+
+
+@pytest.mark.parametrize("cursor", ["int", "date", "timestamp"])
+def test_cursors_of_every_type_bound_what_is_compared(project: Project, cursor: str) -> None:
+    values = {"int": "i", "date": "date '2026-03-01' + i", "timestamp": "timestamp '2026-03-01' + i * interval '1 s'"}
+    project.run(f"create table t (id text primary key, n int, at {cursor})")
+    project.run(
+        f"insert into t select 'k' || i, i, {values[cursor]} from generate_series(1, 20) i", "insert into t values ('none', 0, null)"
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at", deletes="reconcile")
+    project.commit("t")
+    assert (reconcile(project).outcome, reconcile(project).source_rows) == ("equal", 21)
+    project.run("update t set n = -1 where id = 'k3'", "delete from t where id in ('k4', 'none')")
+    project.run(f"insert into t select 'k' || i, i, {values[cursor]} from generate_series(21, 22) i")
+    found = reconcile(project)
+    assert (named(found), found.in_flight, found.unsettled) == ({"k3": "different", "k4": "extra", "none": "extra"}, 2, 0)
+    assert reconcile(project, is_healing=True).outcome == "equal"
+
+
+def test_a_view_without_an_index_is_compared_in_one_pass(project: Project) -> None:
+    project.run("create table base (id text, n int)", "insert into base select 'k' || i, i from generate_series(1, 20) i")
+    project.run("create view t as select * from base")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    project.run("update base set n = 0 where id = 'k9'")
+    assert named(reconcile(project)) == {"k9": "different"}
+    assert reconcile(project, is_healing=True).outcome == "equal"
+
+
+def test_rows_with_a_null_in_the_key_stand_in_quarantine_and_are_left_out(project: Project) -> None:
+    project.run("create table t (id int, n int, unique (id))", "insert into t select nullif(i, 7), i from generate_series(1, 20) i")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    result = reconcile(project)
+    assert (result.outcome, result.source_rows, result.quarantined) == ("equal", 19, 1)
+
+
+def test_a_healed_row_that_is_bad_goes_to_quarantine_and_is_no_difference(project: Project) -> None:
+    gate = {"expect_column_values_to_be_between": {"column": "n", "min_value": 0}, "on_failure": "quarantine"}
+    make_orders(project, expectations=[gate])
+    project.run("update t set n = -1 where id = 17")
+    healed = reconcile(project, is_healing=True)
+    assert healed.outcome == "equal", healed
+    again = reconcile(project)
+    assert (again.outcome, again.quarantined, again.source_rows) == ("equal", 1, 29)
+
+
+def test_days_of_another_time_zone_are_the_same_days_on_both_sides(project: Project) -> None:
+    project.environment["DAYBREAK_TIME_ZONE"] = "Pacific/Chatham"
+    project.run(
+        "create table t (id int primary key, at timestamptz)",
+        f"insert into t select i, '{TODAY}'::timestamptz - i * interval '47 min' from generate_series(1, 200) i",
+        "insert into t values (1000, null)",
+    )
+    project.declare("t", "partitioned", key=["id"], partition={"column": "at", "start": "2026-01-01"})
+    project.commit("t")
+    result = reconcile(project)
+    assert result.outcome == "equal"
+    assert result.source_rows == result.warehouse_rows > 150
