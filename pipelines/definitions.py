@@ -9,6 +9,7 @@ import dagster as dg
 from pipelines.assets.delivery import READ_COPY_KEY, list_other_dashboards, make_dashboards, make_read_copy, make_report_asset
 from pipelines.assets.ingestion import make_ingestion, raw_key
 from pipelines.assets.manifest import load_manifest
+from pipelines.assets.parity import make_parity_checks, parity_keys
 from pipelines.assets.transformation import UNIQUE_ID, make_dbt_assets, synced_models
 from pipelines.jobs import make_jobs
 from pipelines.partitions import make_daily_partitions
@@ -38,7 +39,8 @@ def build_defs(*, settings: Settings) -> dg.Definitions:
             *list_other_dashboards(manifest, model_keys, owner),
             make_report_asset([*contents, READ_COPY_KEY, *(dashboard.key for dashboard in dashboards)], models, owner),
         ],
-        jobs=make_jobs([source.name for source in sources]),
+        asset_checks=make_parity_checks(sources),
+        jobs=make_jobs([source.name for source in sources], parity_keys(sources)),
         schedules=make_schedules(settings.time_zone),
         sensors=make_sensors(sources),
         executor=_make_executor(settings.environment),

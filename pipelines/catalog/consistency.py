@@ -64,6 +64,10 @@ def _mode_problems(path: Path, table: Mapping[str, Any]) -> Iterator[Problem]:
                 yield Problem(path, f"mode incremental needs `{needed}`", f"add it ({meaning}), or choose mode snapshot")
     elif mode in ("partitioned", "snapshot") and table.get("cursor"):
         yield Problem((*path, "cursor"), "`cursor` goes with mode incremental", "remove it, or change the mode")
+    if mode in ("partitioned", "snapshot") and table.get("deletes") == "reconcile":
+        yield Problem(
+            (*path, "deletes"), "`deletes: reconcile` goes with mode incremental", f"remove it: mode {mode} follows deletes itself"
+        )
     if mode == "partitioned" and not table.get("partition"):
         yield Problem(path, "mode partitioned needs `partition`", "add partition: {column: …, start: 2026-01-31}, or choose mode snapshot")
     if mode in ("incremental", "snapshot") and table.get("partition"):

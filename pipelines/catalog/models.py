@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from pipelines.sync.spec import Contract, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
+from pipelines.sync.spec import Contract, Deletes, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
 
 SOURCE_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 VARIABLE_NAME = r"^[A-Z][A-Z0-9_]*$"
@@ -85,8 +85,15 @@ class TableEntry(_Strict):
     key: tuple[Name, ...] = Field(default=(), description="the columns that tell rows apart: unique and never NULL")
     cursor: Name | None = Field(default=None, description="the column that grows whenever a row changes; mode incremental only")
     partition: PartitionEntry | None = Field(default=None, description="how the table is cut into days; mode partitioned only")
-    deletes: Literal["ignore"] = Field(
-        default="ignore", description="how an incremental table treats rows that vanish from the source; so far they stay"
+    deletes: Deletes = Field(
+        default="ignore",
+        description="how an incremental table treats rows that vanish from the source: they stay (and are counted), or "
+        "`daybreak reconcile --heal` deletes them; the other modes follow deletes as they read",
+    )
+    max_deletes: Limit = Field(
+        default=0.05,
+        description="how many rows `daybreak reconcile --heal` deletes by itself: rows (a whole number), or a share (`0.05`, with a point) "
+        "of those compared, of which ten are always tolerated; beyond it nothing is deleted until a person says so",
     )
     contract: Contract | None = Field(default=None, description="what a change of the table's schema may do; else the source's")
     owner: str | None = Field(default=None, pattern=OWNER, description="who answers for the table; else the source's owner")
@@ -138,5 +145,7 @@ class SourceEntry(_Strict):
             contract=entry.contract or self.contract,
             owner=entry.owner or self.owner,
             max_quarantined=entry.max_quarantined,
+            deletes=entry.deletes,
+            max_deletes=entry.max_deletes,
             relation=entry.relation or "",
         )

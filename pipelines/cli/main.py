@@ -18,6 +18,7 @@ from pipelines.cli.explain import FAILED, HELD, MISCONFIGURED, AsJson, explainin
 from pipelines.cli.forget import forget
 from pipelines.cli.plan import apply, plan
 from pipelines.cli.quarantine import quarantine_app, release
+from pipelines.cli.reconcile import reconcile
 from pipelines.cli.schema import catalog_app
 from pipelines.cli.shop import shop_app
 from pipelines.errors import ConfigError
@@ -37,7 +38,7 @@ app = typer.Typer(
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
-for command in (doctor, discover, add, generate, preview, plan, apply, release, forget):
+for command in (doctor, discover, add, generate, preview, plan, apply, reconcile, release, forget):
     app.command()(command)
 
 

@@ -156,6 +156,7 @@ def status_rows(settings: Settings) -> list[dict[str, Any]]:
                 "held_since": found.held_since and settings.in_project_time(found.held_since),
                 "held_mornings": found.held_mornings,
                 "held_load_id": found.held_load_id,
+                "parity": mirror.parity(table.id),
             }
         )
     return rows
@@ -175,6 +176,12 @@ def show_status(rows: Sequence[Mapping[str, Any]]) -> None:
             mornings = "1 morning" if row["held_mornings"] == 1 else f"{row['held_mornings']} mornings"
             since = f"since {row['held_since']:%Y-%m-%d %H:%M:%S}, {mornings}"
             console.print(Text(f"{one_line(row['table'])} is held ({since}): {row['held']}", style="red"), soft_wrap=True)
+        if row["parity"] and row["parity"]["outcome"] != "equal":
+            from pipelines.state.parity_wording import tell_parity
+
+            console.print(
+                Text(f"{one_line(row['table'])} is not what the source has: {tell_parity(row['parity'])}", style="red"), soft_wrap=True
+            )
     if any(row["quarantined"] or row["held_load_id"] for row in rows):
         console.print("What stepped aside and what was held: daybreak quarantine list")
 

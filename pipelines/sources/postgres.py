@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from pipelines.errors import ConfigError, PrerequisiteError, TableMissing
 from pipelines.sources import postgres_sql as sql
 from pipelines.sources.postgres_connection import Batches, Connection
+from pipelines.sources.postgres_parity import PostgresSide
 from pipelines.sources.postgres_types import PgType, arrow_type
 from pipelines.sync.model import Bound, Observation
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
@@ -141,6 +142,10 @@ class PostgresSource:
                 table = pa.Table.from_batches(pending, reader.schema)
             self._check_shape(connection, request)
         yield SourceChunk(_as_planned(table, request), None)
+
+    def side(self) -> PostgresSide:
+        """Return what hashes this database's rows; see ``Source.side``."""
+        return PostgresSide(self._connection, self._describe)
 
     def close(self) -> None:
         """Give the connection back."""

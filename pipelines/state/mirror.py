@@ -90,6 +90,8 @@ class Mirror:
             entry = newest.get(table_id)
             known_approvals = frozenset() if is_other else self.approvals(table_id)
             statements += [self._copy_approval(table_id, item) for item in state.approvals.get(table_id, ()) if item not in known_approvals]
+            if compared := state.compared.get(table_id):
+                statements.append(self._copy_parity(table_id, compared))
             newest_version = state.newest(table_id)
             schema = (newest_version.version, newest_version.schema) if newest_version else None
             known_load = statuses[table_id].load_id if table_id in statuses else None
@@ -142,6 +144,9 @@ class Mirror:
         values = {"table_id": table_id, "version": version.version, "schema": schema, "changes": list(version.changes)}
         return self._upsert(t.schema_versions, {**values, "recorded_at": _iso(version.recorded_at)})
 
+    def _copy_parity(self, table_id: str, result: Mapping[str, Any]) -> sa.Executable:
+        return self._upsert(t.parity, {"table_id": table_id, "result": dict(result)})
+
     def _copy_approval(self, table_id: str, approval: str) -> sa.Executable:
         return self._upsert(t.approvals, {"table_id": table_id, "approval": approval})
 
@@ -168,6 +173,10 @@ class Mirror:
             .where(t.tables.c.table_id == table_id)
             .values(checked_at=_iso(observed_at), data_as_of=_iso(observed_at), **_NOT_HELD)
         )
+
+    def record_parity(self, table_id: str, result: Mapping[str, Any]) -> None:
+        """Copy what a comparison of a table with its source came to."""
+        self.write(self._copy_parity(table_id, result))
 
     def record_held(self, table_id: str, reason: str, load_id: str | None, morning: date) -> None:
         """Note that the data of a morning did not get in, and why; the committed state stands."""
@@ -262,6 +271,11 @@ class Mirror:
         rows = self.read(sa.select(t.days.c.day, t.days.c.rows, t.days.c.digest).where(t.days.c.table_id == table_id))
         found = [DayDigest(date.fromisoformat(day) if day else None, count, digest) for day, count, digest in rows]
         return {digest.day: digest for digest in found}
+
+    def parity(self, table_id: str) -> Mapping[str, Any] | None:
+        """Return the numbers of the table's last comparison with its source (``ParityResult.numbers``); None if there was none."""
+        rows = self.read(sa.select(t.parity.c.result).where(t.parity.c.table_id == table_id))
+        return dict(rows[0].result) if rows else None
 
     def last_entries(self, table_id: str, limit: int = 1) -> list[Mapping[str, Any]]:
         """Return the newest ledger entries of a table as plain data, newest first."""

@@ -59,6 +59,14 @@ days = sa.Table(
     sa.Column("digest", sa.String, nullable=False),
 )
 
+# The last comparison of each table with its source: numbers, no keys.
+parity = sa.Table(
+    "parity",
+    metadata,
+    sa.Column("table_id", sa.String, primary_key=True),
+    sa.Column("result", sa.JSON, nullable=False),
+)
+
 ledger = sa.Table(
     "ledger",
     metadata,
@@ -136,7 +144,7 @@ results = sa.Table(
 
 
 # Copied from one warehouse: void with another.
-COPIES = (tables, schema_versions, approvals, days, ledger, builds, deliveries, identity)
+COPIES = (tables, schema_versions, approvals, days, parity, ledger, builds, deliveries, identity)
 
 
 def layout_digest() -> str:

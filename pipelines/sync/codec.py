@@ -16,7 +16,8 @@ SCHEMA = TypeAdapter(TableSchema)
 WATERMARK = TypeAdapter(Watermark)
 OBSERVATIONS = TypeAdapter(tuple[Observation, ...])
 _SPEC = TypeAdapter(TableSpec)
-_NAMES = {"relation", "followed"}  # another name of the same table changes nothing; a schema has its identity
+# Another name of the same table changes nothing; a schema has its identity. What becomes of deletes does not decide what lands.
+_NAMES = {"relation", "followed", "deletes", "max_deletes"}
 
 
 def fingerprint(spec: TableSpec) -> str:

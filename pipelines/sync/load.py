@@ -81,6 +81,7 @@ class ReadyLoad:
     same: tuple[DayDigest, ...] = ()
     released_by: str | None = None
     forgotten_by: str | None = None
+    removes_missing: bool = False  # rows of the window's keys that are gone are deleted, also where deletes are not followed
 
 
 def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntry:
@@ -133,7 +134,7 @@ def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> Sta
         # Only a moving cursor can put one row into two chunks; a key's order has each row once.
         may_repeat_keys=spec.mode == "incremental" and len(folder.chunks) > 1 and planned.window.column is not None,
         # A row that was asked for and is gone: where deletes are not followed, its last version stays.
-        removes_missing=bool(ready.forgotten_by) or spec.mode != "incremental",
+        removes_missing=ready.removes_missing or bool(ready.forgotten_by) or spec.mode != "incremental",
         released_by=ready.released_by,
         forgotten_by=ready.forgotten_by,
         told=tuple(change.told for change in judge_changes(spec, known, planned.schema)),

@@ -1,10 +1,10 @@
 """What the engine asks of a source, a warehouse and a gate. Promises are written with MUST; contract tests hold each one."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
@@ -24,6 +24,7 @@ from pipelines.sync.model import (
     Window,
 )
 from pipelines.sync.shape import TableSchema
+from pipelines.sync.sides import ComparedBuckets, ParityResult, SourceSide, StoredBucket, WarehouseSide
 from pipelines.sync.spec import Expectation, TableSpec
 
 # Values that must not stay: none are left; some may be; or they were erased, but not after every model on them was built.
@@ -100,6 +101,9 @@ class Source(Protocol):
     def read_stream(self, request: ReadRequest) -> Iterator[SourceChunk]:
         """Read a table without a unique key in one repeatable-read transaction, chunk by chunk. Cannot be resumed."""
 
+    def side(self) -> SourceSide:
+        """Return the source's side of a comparison. MUST hash the values that are landed, by the warehouse's own rules."""
+
     def close(self) -> None:
         """Give the connections back; safe to call twice."""
 
@@ -118,6 +122,7 @@ class WarehouseState:
     days: dict[str, dict[str, tuple[int, str]]]  # table id -> ISO day -> (rows, digest)
     versions: dict[str, tuple[SchemaVersion, ...]]  # by table id, oldest first
     approvals: dict[str, tuple[str, ...]]  # by table id: see `schema.identify_changes`
+    compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # by table id: the last `ParityResult.numbers`
 
     def newest(self, table_id: str) -> SchemaVersion | None:
         """Return the last committed schema version of a table."""
@@ -189,6 +194,15 @@ class Warehouse(Protocol):
 
     def last_forgotten_at(self) -> datetime | None:
         """Return when rows were forgotten last, in any table."""
+
+    def side(self) -> WarehouseSide:
+        """Return the warehouse's side of a comparison. MUST hash by the source's own rules."""
+
+    def read_parity(self, spec: TableSpec) -> Mapping[str, StoredBucket]:
+        """Return the table's buckets as they were compared last, by name."""
+
+    def record_parity(self, spec: TableSpec, result: ParityResult, buckets: ComparedBuckets) -> None:
+        """Keep a comparison and its buckets. MUST NOT keep keys: they may have to be forgotten."""
 
     def drop_closed(self, before: datetime) -> int:
         """Delete quarantine entries that were closed before an instant; return how many."""

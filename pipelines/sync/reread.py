@@ -1,4 +1,4 @@
-"""Reads rows again one by one, by their keys: those in quarantine that may be mended by now.
+"""Reads rows again one by one, by their keys: those in quarantine that may be mended by now, and those that a comparison found.
 
 A keyed load is a load like any other (landed, gated, committed, in the ledger), but the table's watermark stays where it is.
 """
@@ -6,6 +6,7 @@ A keyed load is a load like any other (landed, gated, committed, in the ledger),
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 
 from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
@@ -45,20 +46,30 @@ def _sync_unnamed(engine: Engine, spec: TableSpec, waiting: WaitingRows) -> list
     return [sync_table(engine, spec, DayRange(day, day + timedelta(days=1))) for day in days] or [sync_table(engine, spec)]
 
 
-def reread_keys(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> TableResult:
-    """Read the rows of ``keys`` again and load them: new versions replace old ones, and what fails the gates stays in quarantine."""
+@dataclass(frozen=True)
+class Removal:
+    """Rows that were asked for and are gone from the source are deleted. ``released_by``: who overruled the guard, for the ledger."""
+
+    released_by: str | None = None
+
+
+def reread_keys(engine: Engine, spec: TableSpec, keys: Sequence[Bound], removal: Removal | None = None) -> TableResult:
+    """Read the rows of ``keys`` again and load them: new versions replace old ones, and what fails the gates stays in quarantine.
+
+    In an incremental table a row that is gone from the source stays, unless there is a ``removal``; the other modes follow deletes.
+    """
     batches = (keys[start : start + KEYS_PER_LOAD] for start in range(0, len(keys), KEYS_PER_LOAD))
-    return summarise(spec, [_reread_batch(engine, spec, batch) for batch in batches])
+    return summarise(spec, [_reread_batch(engine, spec, batch, removal) for batch in batches])
 
 
-def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound]) -> TableResult:
+def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound], removal: Removal | None) -> TableResult:
     """Read one load's keys again, planned anew while other runs commit the table or its schema moves."""
     for _ in range(MAX_REPLANS + 1):
         try:
             with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
                 found, schema = describe_table(engine.source, spec, engine.mirror.schema(spec.id))
                 planned = plan_keys(engine, found, schema, keys)
-                result = _reread(engine, found, planned, attempt)
+                result = _reread(engine, found, planned, attempt, removal)
                 attempt.finish(result.outcome, result.held_reason)
                 return result
         except (SchemaMoved, LoadConflict):
@@ -98,7 +109,7 @@ def _discarding(folder: LoadFolder) -> Iterator[None]:
         raise
 
 
-def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt) -> TableResult:
+def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt, removal: Removal | None) -> TableResult:
     with engine.landing.open_load(spec, planned) as folder, _discarding(folder):
         read_and_land(engine, spec, folder, attempt)
         gated = gate_load(GateRequest(follow_gates(engine, spec, planned.schema), folder, engine.gate, engine.time_zone))
@@ -106,5 +117,7 @@ def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt
         if gated.held_reason:
             folder.discard()  # the rows stay in quarantine, which has their text
             return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason)
-        entry = commit_load(engine, spec, ReadyLoad(folder, gated))
+        released_by = removal.released_by if removal else None
+        ready = ReadyLoad(folder, gated, released_by=released_by, removes_missing=removal is not None)
+        entry = commit_load(engine, spec, ready)
         return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 Mode = Literal["incremental", "partitioned", "snapshot"]
 OnFailure = Literal["quarantine", "hold", "warn"]
 Contract = Literal["evolve", "approve", "freeze"]
+Deletes = Literal["ignore", "reconcile"]
 Mask = Literal["drop", "hmac"]
 
 
@@ -53,6 +54,8 @@ class TableSpec:
     contract: Contract = "evolve"
     owner: str = ""
     max_quarantined: int | float = 0.05  # rows (int), or a share of the load's (float); above it the load is held
+    deletes: Deletes = "ignore"  # of an incremental table; the other modes follow them as they read
+    max_deletes: int | float = 0.05  # rows (int), or a share of those compared (float), that a comparison deletes by itself
     relation: str = ""  # what the source calls the table, where that is not ``name``
     followed: str = ""  # what it is called since it was renamed there, as long as nobody told the catalog
 

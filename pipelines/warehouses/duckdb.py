@@ -2,7 +2,7 @@
 
 import json
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +12,7 @@ import duckdb
 from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, SchemaVersion, StagedLoad, WaitingRows
 from pipelines.sync.protocols import Traces, WarehouseState
 from pipelines.sync.shape import TableSchema
+from pipelines.sync.sides import ComparedBuckets, ParityResult, StoredBucket
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 from pipelines.warehouses.duckdb_access import open_file, rewrite_file, take_turn
@@ -20,10 +21,12 @@ from pipelines.warehouses.duckdb_entries import count_entries, find_waiting
 from pipelines.warehouses.duckdb_entries import read_entries as read_quarantine
 from pipelines.warehouses.duckdb_ledger import read_approvals, read_days, read_entries, read_versions, read_watermarks
 from pipelines.warehouses.duckdb_masks import find_kept_tables
+from pipelines.warehouses.duckdb_parity import DuckDBSide
+from pipelines.warehouses.duckdb_parity_log import read_parity, read_results, record_parity
 from pipelines.warehouses.duckdb_shape import create_raw_table, record_version
 
 # By the table that came last: a file of an earlier release gets what it lacks.
-HAS_STATE = "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'former_names'"
+HAS_STATE = "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'reconciliations'"
 STATE_DDL = (Path(__file__).parent / "duckdb_state.sql").read_text(encoding="utf-8")
 
 
@@ -47,6 +50,7 @@ class DuckDBWarehouse:
                 days=read_days(connection, tables),
                 versions=read_versions(connection, tables),
                 approvals=read_approvals(connection, tables),
+                compared=read_results(connection, tables),
             )
 
     def claim(self, spec: TableSpec) -> int:
@@ -141,6 +145,22 @@ class DuckDBWarehouse:
         with self._open("read when rows were forgotten") as connection:
             found: datetime | None = connection.execute("select max(forgotten_at) from daybreak.forgotten").fetchall()[0][0]
             return found
+
+    def side(self) -> DuckDBSide:
+        """Return what hashes the raw tables' rows; see ``Warehouse.side``."""
+        return DuckDBSide(self._open)
+
+    def read_parity(self, spec: TableSpec) -> Mapping[str, StoredBucket]:
+        """Return the table's buckets as they were compared last."""
+        with self._open(f"read the parity of {spec.id}") as connection:
+            return read_parity(connection, spec)
+
+    def record_parity(self, spec: TableSpec, result: ParityResult, buckets: ComparedBuckets) -> None:
+        """Keep a comparison: its numbers, and the buckets that it hashed."""
+        with self._open(f"record the parity of {spec.id}") as connection:
+            connection.execute("begin")
+            record_parity(make_run(connection), spec, result, buckets)
+            connection.execute("commit")
 
     def _claim(self, connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> int:
         found = connection.execute(

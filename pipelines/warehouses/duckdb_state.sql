@@ -97,6 +97,7 @@ create table if not exists daybreak.quarantine (
 );
 alter table daybreak.quarantine add column if not exists stale_load_id varchar;
 
+-- Each bucket of a table as it was compared last. Digests are sums of 60-bit numbers, as text; checked_at: when the source hashed it.
 create table if not exists daybreak.parity (
     source_name varchar not null,
     table_name varchar not null,
@@ -134,4 +135,18 @@ create table if not exists daybreak.forgotten (
     forgotten_by varchar not null,
     quarantine_entries bigint not null,
     forgotten_at timestamptz not null
+);
+
+-- One row per comparison of a table with its source, insert only. Which keys differed is not kept: a key may have to be forgotten.
+create table if not exists daybreak.reconciliations (
+    source_name varchar not null,
+    table_name varchar not null,
+    outcome varchar not null, -- equal, differs or held
+    source_rows bigint not null,
+    warehouse_rows bigint not null,
+    rows_missing bigint not null,
+    rows_extra bigint not null,
+    rows_different bigint not null,
+    result json not null, -- all numbers, and what was told
+    compared_at timestamptz not null -- the source's time
 );

@@ -1,0 +1,354 @@
+"""The warehouse is compared with its source: what is equal is said to be, and what is not is named by its key and healed."""
+
+import pytest
+
+from pipelines.reconcile import ReconcileRequest, reconcile_tables
+from pipelines.sync.sides import ParityResult
+from tests.conftest import TODAY, Project
+
+
+def reconcile(project: Project, name: str = "t", **request: object) -> ParityResult:
+    (result,) = reconcile_tables(project.settings, ReconcileRequest("shop", name, **request))  # type: ignore[arg-type]
+    return result
+
+
+def named(result: ParityResult) -> dict[str, str]:
+    return {", ".join(one.row.key): one.kind for one in result.differences}
+
+
+def make_orders(project: Project, rows: int = 30, **entry: object) -> None:
+    project.run(
+        "create table t (id bigint primary key, name text, n int, updated_at timestamptz)",
+        f"insert into t select i, 'name ' || i, i, '2026-03-01'::timestamptz + i * interval '1 s' from generate_series(1, {rows}) i",
+    )
+    project.declare("t", "incremental", key=["id"], cursor="updated_at", **entry)
+    project.commit("t")
+
+
+def test_an_equal_table_is_said_to_be_equal_with_numbers(project: Project) -> None:
+    make_orders(project)
+    result = reconcile(project)
+    assert (result.outcome, result.source_rows, result.warehouse_rows) == ("equal", 30, 30), result
+    assert project.ask("select sum(source_rows)::int, bool_and(source_digest = warehouse_digest) from daybreak.parity") == [(30, True)]
+
+
+def test_a_row_that_changed_behind_the_cursor_is_named_and_healed(project: Project) -> None:
+    make_orders(project)
+    project.run("update t set name = 'back-dated' where id = 17")
+    assert project.sync("t").outcome == "unchanged"
+    found = reconcile(project)
+    assert (found.outcome, named(found)) == ("differs", {"17": "different"})
+    healed = reconcile(project, is_healing=True)
+    assert (healed.outcome, healed.reread) == ("equal", 1)
+    project.check("t")
+    assert reconcile(project).outcome == "equal"
+
+
+def by_hand(project: Project, *statements: str) -> None:
+    """Change the warehouse as nobody should."""
+    import duckdb
+
+    with duckdb.connect(str(project.home / "warehouse.duckdb")) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        for statement in statements:
+            connection.execute(statement)
+
+
+def test_what_is_gone_is_kept_and_counted_where_deletes_are_ignored(project: Project) -> None:
+    make_orders(project)
+    project.run("delete from t where id in (3, 4)")
+    result = reconcile(project, is_healing=True)
+    assert (result.outcome, result.kept, result.deleted, result.source_rows, result.warehouse_rows) == ("equal", 2, 0, 28, 30)
+
+
+def test_what_is_gone_is_deleted_where_deletes_are_reconciled(project: Project) -> None:
+    make_orders(project, deletes="reconcile")
+    project.run("delete from t where id in (3, 4)")
+    found = reconcile(project)
+    assert (found.outcome, named(found)) == ("differs", {"3": "extra", "4": "extra"})
+    healed = reconcile(project, is_healing=True)
+    assert (healed.outcome, healed.deleted) == ("equal", 2)
+    project.check("t")
+    assert project.ask("select rows_deleted from daybreak.ledger order by token desc limit 1") == [(2,)]
+    assert project.sync("t").outcome in ("unchanged", "committed")
+    project.check("t")
+
+
+def test_a_row_added_behind_the_cursor_is_missing_and_healed(project: Project) -> None:
+    make_orders(project)
+    project.run("insert into t values (1000, 'late', 1, '2026-02-01'), (-5, 'late', 1, '2026-02-01')")
+    assert named(reconcile(project)) == {"1000": "missing", "-5": "missing"}
+    assert reconcile(project, is_healing=True).outcome == "equal"
+    project.check("t")
+
+
+def test_what_somebody_did_to_the_warehouse_by_hand_is_found_and_healed(project: Project) -> None:
+    make_orders(project, deletes="reconcile")
+    by_hand(
+        project,
+        "update raw_shop.t set n = 99 where id = 1",
+        "update raw_shop.t set name = null where id = 2",
+        "update raw_shop.t set updated_at = updated_at + interval 1 microsecond where id = 3",
+        "delete from raw_shop.t where id = 5",
+        "insert into raw_shop.t select 77, name, n, updated_at, _load_id, _loaded_at from raw_shop.t where id = 6",
+    )
+    found = reconcile(project)
+    assert named(found) == {"1": "different", "2": "different", "3": "different", "5": "missing", "77": "extra"}
+    healed = reconcile(project, is_healing=True)
+    assert (healed.outcome, healed.reread, healed.deleted) == ("equal", 4, 1)
+    project.check("t")
+
+
+def test_a_doubled_row_is_found_and_is_told_when_it_cannot_be_healed(project: Project) -> None:
+    make_orders(project)
+    by_hand(project, "insert into raw_shop.t select * from raw_shop.t where id = 6", "delete from raw_shop.t where id = 7")
+    assert named(reconcile(project)) == {"6": "different", "7": "missing"}
+    healed = reconcile(project, is_healing=True)
+    assert (healed.outcome, healed.reread, named(healed)) == ("differs", 1, {"6": "different"})
+    assert "more than once" in str(healed.reason)
+
+
+def test_two_columns_that_were_swapped_are_found_in_every_row(project: Project) -> None:
+    project.run("create table t (id int primary key, a int, b int, at timestamptz)")
+    project.run("insert into t select i, i, -i, '2026-03-01' from generate_series(1, 10) i")
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    project.commit("t")
+    by_hand(project, "update raw_shop.t set a = b, b = a")
+    assert reconcile(project).different == 10
+
+
+def test_microseconds_that_were_cut_are_found(project: Project) -> None:
+    project.run("create table t (id int primary key, at timestamptz, clock time)")
+    project.run("insert into t values (1, '2026-03-01 10:00:00.123456', '10:00:00.5'), (2, '2026-03-01 10:00', '10:00:00.000001')")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    by_hand(project, """update raw_shop.t set "at" = date_trunc('millisecond', "at"), clock = time '10:00:00' where id < 3""")
+    found = reconcile(project)
+    assert (named(found), found.unsettled) == ({"1": "different", "2": "different"}, 2)
+    assert reconcile(project, is_healing=True).outcome == "equal"
+    project.check("t")
+
+
+KEYS = {
+    "text": ("text", ["'a'", "'Ä'", "'😀'", "''", "'a''b\\c'", "'B'"]),
+    "uuid": ("uuid", ["'00000000-0000-0000-0000-00000000000a'", "'ffffffff-0000-0000-0000-000000000000'"]),
+    "enum": ("mood", ["'glad'", "'sad'"]),
+    "numeric": ("numeric", ["'1.50'", "'-1e30'", "'0'"]),
+    "numeric with a scale": ("numeric(12, 3)", ["'1.5'", "'-0.001'"]),
+    "smallint": ("smallint", ["'-32768'", "'0'", "'32767'"]),
+    "bigint": ("bigint", ["'-9223372036854775808'", "'0'", "'9223372036854775807'"]),
+    "date": ("date", ["'0044-03-15 BC'", "'2026-03-01'"]),
+    "timestamptz": ("timestamptz", ["'2026-03-01 10:00:00.000001'", "'2026-03-01 10:00:00.000002'"]),
+    "bytea": ("bytea", ["'\\x00'", "'\\xff00'"]),
+}
+
+
+@pytest.mark.parametrize("name", KEYS)
+def test_keys_of_many_types_are_compared_named_and_healed(project: Project, name: str) -> None:
+    type_, keys = KEYS[name]
+    project.run("create type mood as enum ('sad', 'glad')")
+    project.run(f"create table t (k {type_}, part int, n int, at timestamptz, primary key (k, part))")
+    for number, key in enumerate(keys):
+        project.run(f"insert into t values ({key}, 1, {number}, '2026-03-01'), ({key}, 2, {number}, '2026-03-01')")
+    project.declare("t", "incremental", key=["k", "part"], cursor="at", deletes="reconcile")
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    project.run(f"update t set n = 100 where k = {keys[0]} and part = 2", f"delete from t where k = {keys[-1]} and part = 1")
+    found = reconcile(project)
+    assert sorted(named(found).values()) == ["different", "extra"], found
+    healed = reconcile(project, is_healing=True)
+    assert (healed.outcome, healed.reread, healed.deleted) == ("equal", 1, 1)
+    project.check("t")
+
+
+def test_a_mass_delete_is_held_until_a_person_lets_it_go_on(project: Project) -> None:
+    make_orders(project, 100, deletes="reconcile", max_deletes=0.05)
+    project.run("delete from t where id <= 40")
+    held = reconcile(project, is_healing=True)
+    assert (held.outcome, held.extra, held.deleted) == ("held", 40, 0)
+    assert "max_deletes" in str(held.reason)
+    assert project.ask("select count(*) from raw_shop.t") == [(100,)]
+    done = reconcile(project, is_healing=True, overruled_by="ada")
+    assert (done.outcome, done.deleted, done.overruled_by) == ("equal", 40, "ada")
+    assert project.ask("select released_by from daybreak.ledger order by token desc limit 1") == [("ada",)]
+    project.check("t")
+
+
+def test_an_empty_source_deletes_nothing(project: Project) -> None:
+    make_orders(project, 5, deletes="reconcile", max_deletes=1.0)
+    project.run("truncate t")
+    held = reconcile(project, is_healing=True)
+    assert (held.outcome, held.deleted) == ("held", 0)
+    assert "no row at all" in str(held.reason)
+    assert project.ask("select count(*) from raw_shop.t") == [(5,)]
+
+
+def test_a_source_that_cannot_be_read_deletes_nothing(project: Project) -> None:
+    make_orders(project, 5, deletes="reconcile")
+    project.run("alter table t rename to gone")
+    project.run("create view t as select id, name, n / (id - id)::int as n, updated_at from gone")
+    held = reconcile(project, is_healing=True)
+    assert (held.outcome, held.deleted) == ("held", 0)
+    assert project.ask("select count(*) from raw_shop.t") == [(5,)]
+
+
+def test_rows_in_quarantine_are_left_out_by_key_on_both_sides_and_counted(project: Project) -> None:
+    project.run("create table t (id int primary key, day date, at timestamptz)")
+    project.run("insert into t select i, '2026-03-01', '2026-03-01'::timestamptz + i * interval '1 s' from generate_series(1, 20) i")
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    project.commit("t")
+    project.run("update t set day = 'infinity', at = '2026-03-02' where id = 7", "insert into t values (21, 'infinity', '2026-03-02')")
+    project.commit("t")
+    result = reconcile(project)
+    assert (result.outcome, result.quarantined, result.source_rows, result.warehouse_rows) == ("equal", 2, 19, 19)
+
+
+def test_masked_columns_are_left_out_and_named(project: Project) -> None:
+    project.run("create table t (id int primary key, email text, ip text, name text, at timestamptz)")
+    project.run("insert into t select i, 'a@b', 'ip', 'n', '2026-03-01' from generate_series(1, 5) i")
+    project.declare("t", "incremental", key=["id"], cursor="at", columns={"email": {"mask": "hmac"}, "ip": {"mask": "drop"}})
+    project.sync("t")
+    result = reconcile(project)
+    assert (result.outcome, result.left_out) == ("equal", ("email", "ip"))
+    project.run("update t set name = 'x' where id = 2")
+    assert named(reconcile(project)) == {"2": "different"}
+
+
+def test_what_is_newer_than_the_last_load_is_left_out(project: Project) -> None:
+    make_orders(project)
+    project.run("update t set name = 'new', updated_at = '2026-03-05' where id <= 3", "insert into t values (31, 'new', 1, '2026-03-05')")
+    result = reconcile(project)
+    assert (result.outcome, result.in_flight, result.source_rows, result.warehouse_rows) == ("equal", 4, 27, 27)
+
+
+def test_a_cursor_that_was_taken_away_from_a_row_is_a_difference(project: Project) -> None:
+    make_orders(project)
+    project.run("update t set updated_at = null where id = 3")
+    found = reconcile(project)
+    assert (named(found), found.unsettled) == ({"3": "different"}, 1)
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+
+
+def test_a_snapshot_is_compared_as_of_two_instants(project: Project) -> None:
+    project.run("create table t (id int primary key, n int)", "insert into t select i, i from generate_series(1, 10) i")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    project.run("update t set n = 0 where id = 1", "delete from t where id = 2", "insert into t values (11, 1)")
+    found = reconcile(project)
+    assert (named(found), found.unsettled) == ({"1": "different", "2": "extra", "11": "missing"}, 3)
+    healed = reconcile(project, is_healing=True)
+    assert (healed.outcome, healed.reread, healed.deleted) == ("equal", 2, 1)
+    project.check("t")
+
+
+def test_days_that_changed_behind_the_look_back_are_found_and_healed(project: Project) -> None:
+    project.run(
+        "create table t (id int primary key, n int, at timestamptz)",
+        f"insert into t select i, i, '{TODAY}'::timestamptz - i * interval '3 h' from generate_series(-5, 200) i",
+    )
+    project.declare("t", "partitioned", key=["id"], partition={"column": "at", "start": "2026-01-01", "lookback_days": 1})
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    old = f"'{TODAY}'::timestamptz - interval '15 days'"
+    project.run("update t set n = -1 where id = 150", "delete from t where id = 160", f"insert into t values (900, 1, {old})")
+    project.run("update t set at = at - interval '3 days' where id = 140")
+    project.sync("t")
+    found = reconcile(project, is_full=True)
+    assert named(found) == {"150": "different", "160": "extra", "900": "missing", "140": "different"}
+    healed = reconcile(project, is_healing=True, is_full=True)
+    assert healed.outcome == "equal", healed
+    project.check("t")
+
+
+def test_rows_without_a_key_are_counted(project: Project) -> None:
+    project.run("create table t (a int, b text)", "insert into t select i % 3, 'x' from generate_series(1, 10) i")
+    project.declare("t", "snapshot")
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    by_hand(project, "insert into raw_shop.t select * from raw_shop.t where a = 1 limit 1", "delete from raw_shop.t where a = 2")
+    found = reconcile(project)
+    assert (found.outcome, found.missing, found.extra) == ("differs", 3, 1)
+
+
+def test_a_table_that_was_never_loaded_or_whose_schema_moved_is_held(project: Project) -> None:
+    project.run("create table t (id int primary key)")
+    project.declare("t", "snapshot", key=["id"])
+    assert reconcile(project).outcome == "held"
+    project.commit("t")
+    project.run("alter table t add column n int default 1")
+    held = reconcile(project)
+    assert held.outcome == "held"
+    assert "changed since the last load" in str(held.reason)
+
+
+def test_an_empty_table_is_equal_and_its_first_rows_are_newer(project: Project) -> None:
+    project.run("create table t (id int primary key, at timestamptz)")
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    project.sync("t")
+    assert (reconcile(project).outcome, reconcile(project).source_rows) == ("equal", 0)
+    project.run("insert into t values (1, '2026-03-01')")
+    result = reconcile(project)
+    assert (result.outcome, result.in_flight) == ("equal", 1)
+
+
+@pytest.mark.parametrize("cursor", ["int", "date", "timestamp"])
+def test_cursors_of_every_type_bound_what_is_compared(project: Project, cursor: str) -> None:
+    values = {"int": "i", "date": "date '2026-03-01' + i", "timestamp": "timestamp '2026-03-01' + i * interval '1 s'"}
+    project.run(f"create table t (id text primary key, n int, at {cursor})")
+    project.run(
+        f"insert into t select 'k' || i, i, {values[cursor]} from generate_series(1, 20) i", "insert into t values ('none', 0, null)"
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at", deletes="reconcile")
+    project.commit("t")
+    assert (reconcile(project).outcome, reconcile(project).source_rows) == ("equal", 21)
+    project.run("update t set n = -1 where id = 'k3'", "delete from t where id in ('k4', 'none')")
+    project.run(f"insert into t select 'k' || i, i, {values[cursor]} from generate_series(21, 22) i")
+    found = reconcile(project)
+    assert (named(found), found.in_flight, found.unsettled) == ({"k3": "different", "k4": "extra", "none": "extra"}, 2, 0)
+    assert reconcile(project, is_healing=True).outcome == "equal"
+
+
+def test_a_view_without_an_index_is_compared_in_one_pass(project: Project) -> None:
+    project.run("create table base (id text, n int)", "insert into base select 'k' || i, i from generate_series(1, 20) i")
+    project.run("create view t as select * from base")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    assert reconcile(project).outcome == "equal"
+    project.run("update base set n = 0 where id = 'k9'")
+    assert named(reconcile(project)) == {"k9": "different"}
+    assert reconcile(project, is_healing=True).outcome == "equal"
+
+
+def test_rows_with_a_null_in_the_key_stand_in_quarantine_and_are_left_out(project: Project) -> None:
+    project.run("create table t (id int, n int, unique (id))", "insert into t select nullif(i, 7), i from generate_series(1, 20) i")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    result = reconcile(project)
+    assert (result.outcome, result.source_rows, result.quarantined) == ("equal", 19, 1)
+
+
+def test_a_healed_row_that_is_bad_goes_to_quarantine_and_is_no_difference(project: Project) -> None:
+    gate = {"expect_column_values_to_be_between": {"column": "n", "min_value": 0}, "on_failure": "quarantine"}
+    make_orders(project, expectations=[gate])
+    project.run("update t set n = -1 where id = 17")
+    healed = reconcile(project, is_healing=True)
+    assert healed.outcome == "equal", healed
+    again = reconcile(project)
+    assert (again.outcome, again.quarantined, again.source_rows) == ("equal", 1, 29)
+
+
+def test_days_of_another_time_zone_are_the_same_days_on_both_sides(project: Project) -> None:
+    project.environment["DAYBREAK_TIME_ZONE"] = "Pacific/Chatham"
+    project.run(
+        "create table t (id int primary key, at timestamptz)",
+        f"insert into t select i, '{TODAY}'::timestamptz - i * interval '47 min' from generate_series(1, 200) i",
+        "insert into t values (1000, null)",
+    )
+    project.declare("t", "partitioned", key=["id"], partition={"column": "at", "start": "2026-01-01"})
+    project.commit("t")
+    result = reconcile(project)
+    assert result.outcome == "equal"
+    assert result.source_rows == result.warehouse_rows > 150
