@@ -144,7 +144,7 @@ def _scopes(load: StagedLoad) -> list[str]:
     if load.plan.window.columns:  # the whole row was not read, and it may not stand at all: nothing says that it is good
         return []
     # A row whose key is what no type can hold landed without it: it is known by the key that it stepped aside with.
-    scopes = [f"key in ({_landed_open_keys(load)} union all select key from aside)"] if spec.key else []
+    scopes = [f"key in ({_landed_open_keys(load)} union all select key from aside where reason <> '{NULL_KEY}')"] if spec.key else []
     if spec.mode == "partitioned":
         is_null = load.plan.window.is_null
         scopes.append("day is null" if is_null else "day in (select day from changed union all select day from skipped)")
