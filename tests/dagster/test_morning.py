@@ -37,7 +37,7 @@ def story(shop: Daybreak) -> Story:
 
 
 def columns_of(daybreak: Daybreak, table: str) -> list[str]:
-    where = f"attrelid = '{table}'::regclass and attnum > 0"
+    where = f"attrelid = '{table}'::regclass and attnum > 0 and not attisdropped"
     names = daybreak.source(f"select attname from pg_attribute where {where} order by attnum")
     return [name for (name,) in names if name not in MASKED]
 
