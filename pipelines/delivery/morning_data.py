@@ -71,7 +71,7 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     if reasons:
         return _keep(settings, mirror, before, reasons)
     as_of = _data_as_of(settings, mirror, shown)
-    health = (_table_health(settings, mirror), _model_health(mirror, shown), list_source_changes(settings, mirror), as_of)
+    health = (_table_health(settings, mirror), _model_health(settings, mirror, shown), list_source_changes(settings, mirror), as_of)
     inputs = _digest(settings, mirror, shown, health)
     if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
         mirror.record_delivery(f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
@@ -180,18 +180,18 @@ def _last_sync_counts(mirror: Mirror, table_id: str) -> Counter[str]:
     return sum((Counter(entry["counts"]) for entry in entries if entry["data_as_of"] == entries[0]["data_as_of"]), Counter())
 
 
-def _model_health(mirror: Mirror, shown: MorningInputs) -> tuple[ModelHealth, ...]:
+def _model_health(settings: Settings, mirror: Mirror, shown: MorningInputs) -> tuple[ModelHealth, ...]:
     health = []
     for model, build in sorted(mirror.builds().items()):
         name = model.rpartition(".")[2]
         if model not in shown.all_models or name.startswith("stg_") or not model.startswith("model."):
             continue
         verdicts = mirror.last_verdicts(model)
-        is_left_out = build["status"] != "built"
+        is_left_out, built_at = build["status"] != "built", _instant(build["built_at"])
         health.append(
             ModelHealth(
                 model=name,
-                built_at=_instant(build["built_at"]),
+                built_at=built_at and settings.in_project_time(built_at),
                 tests_passed=sum(verdict.passed for verdict in verdicts),
                 tests_failed=sum(not verdict.passed and verdict.on_failure != "warn" for verdict in verdicts),
                 left_out_reason=(build["reason"] or build["status"]) if is_left_out else None,

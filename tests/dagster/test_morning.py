@@ -1,5 +1,6 @@
 """The morning end to end on a small shop: a first run, an unchanged one, one after a day with bad rows. In this order."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
@@ -142,3 +143,9 @@ def test_incremental_funnel_equals_one_computed_from_the_raw_rows(story: Story) 
         from raw_shop.events group by all order by all""")
     assert funnel == expected
     assert len({day for day, *_ in funnel}) == 7
+
+
+def test_models_are_shown_as_built_on_the_projects_day_and_not_on_the_clocks(story: Story) -> None:
+    rows = re.findall(r'<tr><th scope="row">(?:customers|orders)</th>.*?</tr>', story.daybreak.dashboard(), re.DOTALL)
+    assert len(rows) == 2
+    assert all(f"{story.daybreak.today.day} {story.daybreak.today:%b} " in row for row in rows), rows
