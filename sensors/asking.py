@@ -6,7 +6,7 @@ it was committed, or its run had all the time it needs. Not here: where the valu
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,11 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.ingestion import raw_key
+from pipelines.errors import DaybreakError
+from pipelines.settings import Settings, load_settings
 from pipelines.sync.spec import SourceSpec
 
+INTERVAL_SECONDS = 300
 # A run that has committed nothing of a table by then is taken for dead, and the table is asked for again.
 PATIENCE = timedelta(minutes=30)
 
@@ -80,7 +83,38 @@ def _ask(probe: Probe, before: Asked | None, now: datetime) -> Asked:
     return Asked(probe.source_value or "", probe.committed_value, before.attempt + 1 if before and is_again else 1, now)
 
 
-def request_run(context: dg.SensorEvaluationContext, source: SourceSpec, decision: Decision, because: str) -> dg.SensorResult:
+@dataclass(frozen=True)
+class Watch:
+    """What a sensor of a source is: its name and job, what it tells people, and what it looks at."""
+
+    name: str
+    job: str
+    description: str
+    because: str  # before the tables' names, in the run's tag
+    probe: Callable[[Settings, SourceSpec], Sequence[Probe]]
+
+
+def make_sensor(source: SourceSpec, watch: Watch) -> dg.SensorDefinition:
+    """Return the sensor that probes ``source`` every five minutes and asks for a run of the tables that are behind."""
+
+    @dg.sensor(
+        name=f"{watch.name}_{source.name}",
+        job_name=watch.job,
+        minimum_interval_seconds=INTERVAL_SECONDS,
+        description=watch.description.format(source=source.name),
+    )
+    def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
+        settings = load_settings()
+        try:
+            probes = watch.probe(settings, source)
+        except DaybreakError as error:
+            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
+        return _request_run(context, source, decide(probes, read_cursor(context.cursor), settings.now()), watch.because)
+
+    return tick
+
+
+def _request_run(context: dg.SensorEvaluationContext, source: SourceSpec, decision: Decision, because: str) -> dg.SensorResult:
     """Return the tick's result: a run of the decision's tables and of all that is on them, or why there is none."""
     cursor = write_cursor(decision.asked)
     if decision.run_key is None:

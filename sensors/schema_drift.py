@@ -8,34 +8,18 @@ from dataclasses import replace
 
 import dagster as dg
 
-from pipelines.errors import DaybreakError
 from pipelines.jobs import EVOLVE_SCHEMA
-from pipelines.settings import Settings, load_settings
+from pipelines.settings import Settings
 from pipelines.sync.spec import SourceSpec
-from sensors.asking import Probe, decide, read_cursor, request_run
+from sensors.asking import Probe, Watch, make_sensor
 
-INTERVAL_SECONDS = 300
 GONE = "gone"
 
 
 def make_schema_drift(source: SourceSpec) -> dg.SensorDefinition:
     """Return the sensor of one source."""
-
-    @dg.sensor(
-        name=f"schema_drift_{source.name}",
-        job_name=EVOLVE_SCHEMA,
-        minimum_interval_seconds=INTERVAL_SECONDS,
-        description=f"A migration of {source.name} starts a sync of the changed tables and of what is on them.",
-    )
-    def schema_drift(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        settings = load_settings()
-        try:
-            probes = probe_schemas(settings, source)
-        except DaybreakError as error:
-            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
-        return request_run(context, source, decide(probes, read_cursor(context.cursor), settings.now()), "a migration of")
-
-    return schema_drift
+    told = "A migration of {source} starts a sync of the changed tables and of what is on them."
+    return make_sensor(source, Watch("schema_drift", EVOLVE_SCHEMA, told, "a migration of", probe_schemas))
 
 
 def probe_schemas(settings: Settings, source: SourceSpec) -> list[Probe]:

@@ -6,33 +6,17 @@ here: the morning run and reconciliation find that.
 
 import dagster as dg
 
-from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError
+from pipelines.errors import ConfigError, PrerequisiteError
 from pipelines.jobs import SYNC_TABLES
-from pipelines.settings import Settings, load_settings
+from pipelines.settings import Settings
 from pipelines.sync.spec import SourceSpec
-from sensors.asking import Probe, decide, read_cursor, request_run
-
-INTERVAL_SECONDS = 300
+from sensors.asking import Probe, Watch, make_sensor
 
 
 def make_source_changes(source: SourceSpec) -> dg.SensorDefinition:
     """Return the sensor of one source."""
-
-    @dg.sensor(
-        name=f"source_changes_{source.name}",
-        job_name=SYNC_TABLES,
-        minimum_interval_seconds=INTERVAL_SECONDS,
-        description=f"New rows in {source.name} start a sync of their tables and of what is on them.",
-    )
-    def source_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        settings = load_settings()
-        try:
-            probes = probe_source(settings, source)
-        except DaybreakError as error:
-            return dg.SensorResult(skip_reason=str(error), cursor=context.cursor)
-        return request_run(context, source, decide(probes, read_cursor(context.cursor), settings.now()), "new rows in")
-
-    return source_changes
+    told = "New rows in {source} start a sync of their tables and of what is on them."
+    return make_sensor(source, Watch("source_changes", SYNC_TABLES, told, "new rows in", probe_source))
 
 
 def probe_source(settings: Settings, source: SourceSpec) -> list[Probe]:

@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -14,6 +13,8 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
+
+from tests.ports import find_free_port
 
 BINARIES = Path("/usr/lib/postgresql/15/bin")
 PASSWORD = "not a secret: %/@"
@@ -89,17 +90,6 @@ def _new_server() -> Iterator[DebianServer]:
     folder = Path(tempfile.mkdtemp(prefix="daybreak-pg15-"))
     shutil.chown(folder, user)
     try:
-        yield DebianServer(folder, _free_port(), user)
+        yield DebianServer(folder, find_free_port(26000), user)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    for port in range(26000 + os.getpid() % 5000, 32700):
-        with socket.socket() as candidate:
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port")

@@ -88,3 +88,15 @@ def forker() -> Iterator[Forker]:
 def run(forker: Forker) -> Run:
     """Sync in a fork of a warmed-up process; the answer has the exit code and the boundaries that were passed."""
     return forker.run
+
+
+@pytest.fixture
+def table(project: Project) -> Project:
+    """Twenty rows that were loaded once."""
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz default now())",
+        "insert into t select i, 'old' from generate_series(1, 20) i",
+    )
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    project.commit("t")
+    return project

@@ -20,17 +20,6 @@ MODES = {
 }
 
 
-@pytest.fixture
-def table(project: Project) -> Project:
-    project.run(
-        "create table t (id int primary key, name text, at timestamptz default now())",
-        "insert into t select i, 'old' from generate_series(1, 20) i",
-    )
-    project.declare("t", "incremental", key=["id"], cursor="at")
-    project.commit("t")
-    return project
-
-
 def publish(project: Project) -> str:
     mirror = Mirror(project.settings.state_url)
     status = deliver_read_copy(project.settings, mirror, {}).status

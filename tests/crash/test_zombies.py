@@ -15,16 +15,10 @@ from tests.crash.conftest import Forker
 
 
 @pytest.fixture
-def table(project: Project) -> Project:
-    """A table that was loaded once and has changed since."""
-    project.run(
-        "create table t (id int primary key, name text, at timestamptz default now())",
-        "insert into t select i, 'old' from generate_series(1, 20) i",
-    )
-    project.declare("t", "incremental", key=["id"], cursor="at")
-    project.commit("t")
-    project.run("update t set name = 'new', at = now() where id < 10", "insert into t values (100, 'A')")
-    return project
+def table(table: Project) -> Project:
+    """The table has changed since it was loaded."""
+    table.run("update t set name = 'new', at = now() where id < 10", "insert into t values (100, 'A')")
+    return table
 
 
 @pytest.mark.parametrize(("step", "moment"), [("read.chunk", "after"), ("claim", "before"), ("claim", "after"), ("commit", "before")])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.ports import find_free_port
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("great_expectations", "dbt.cli", "snowflake", "altair", "vl_convert", "pandas")
@@ -48,7 +49,7 @@ def test_dagsters_own_checks_accept_the_project(environment: dict[str, str], com
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [("dagster", "dev", "-w", "workspace.yaml"), ("dg", "dev")])
 def test_the_ui_serves_the_assets(environment: dict[str, str], command: tuple[str, ...]) -> None:
-    port = free_port()
+    port = find_free_port(21000)
     arguments = [tool(command[0]), *command[1:], "--host", "127.0.0.1", "--port", str(port)]
     nothing = subprocess.DEVNULL
     with subprocess.Popen(arguments, env=environment, cwd=ROOT, stdout=nothing, stderr=nothing, start_new_session=True) as server:
@@ -58,18 +59,6 @@ def test_the_ui_serves_the_assets(environment: dict[str, str], command: tuple[st
             os.killpg(server.pid, signal.SIGTERM)
             server.wait(timeout=60)
     assert {"raw_shop/orders", "marts/daily_revenue", "dashboards/morning", "reports/morning"} <= names
-
-
-def free_port() -> int:
-    """A free port below 32768: above, the kernel lends them to outgoing connections."""
-    for port in range(21000 + os.getpid() % 5000, 32000):
-        with socket.socket() as candidate:
-            try:
-                candidate.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise RuntimeError("no free port")
 
 
 def list_assets(port: int, deadline: float) -> Iterator[set[str]]:
