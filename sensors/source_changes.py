@@ -20,20 +20,21 @@ def make_source_changes(source: SourceSpec) -> dg.SensorDefinition:
 
 
 def probe_source(settings: Settings, source: SourceSpec) -> list[Probe]:
-    """Ask the source for the newest cursor of each table that has one: its schema and one index look-up a table."""
+    """Ask the source for the newest cursor of each table that has one: one index look-up a table, after one look at all schemas."""
     from pipelines.sources import open_source
     from pipelines.sync.changes import describe_table
+    from pipelines.sync.schema import outline_of
     from pipelines.wiring import open_mirror
 
-    mirror = open_mirror(settings.state_url)
+    mirror, found = open_mirror(settings.state_url), []
     with open_source(source.name, settings.source_url(source)) as opened:
-        found = []
-        for table in source.tables:
-            if table.cursor:
-                watermark = mirror.status(table.id).watermark
-                try:
-                    read_as, _ = describe_table(opened, table, mirror.schema(table.id))
-                    found.append(Probe(table.name, opened.observe(read_as).max_cursor, watermark.value if watermark else None))
-                except (PrerequisiteError, ConfigError):  # ``schema_drift`` and the morning tell of it; no other table waits for that
-                    continue
-        return found
+        outlines = opened.outlines(source.tables)
+        for table in (table for table in source.tables if table.cursor):
+            known, watermark = mirror.schema(table.id), mirror.status(table.id).watermark
+            is_as_known = known is not None and outlines.get(table.id) == outline_of(known)
+            try:
+                read_as = table if is_as_known else describe_table(opened, table, known)[0]
+                found.append(Probe(table.name, opened.observe(read_as).max_cursor, watermark.value if watermark else None))
+            except (PrerequisiteError, ConfigError):  # ``schema_drift`` and the morning tell of it; no other table waits for that
+                continue
+    return found
