@@ -95,6 +95,18 @@ def test_ticks_on_the_real_source(daybreak: Daybreak) -> None:
     assert result.outcomes()["shop.orders"] == "not run"
 
 
+def test_new_rows_of_a_renamed_table_are_seen_and_one_that_is_gone_keeps_no_other_waiting(daybreak: Daybreak) -> None:
+    daybreak.run()
+    newest = "(select max(updated_at) from people) + interval '1 second'"
+    daybreak.write("alter table customers rename to people", "alter table payments rename column updated_at to touched_at")
+    try:
+        daybreak.write(f"update people set full_name = full_name || '!', updated_at = {newest} where customer_id = 3")
+        (request,) = tick(daybreak).run_requests or []
+    finally:
+        daybreak.write("alter table people rename to customers", "alter table payments rename column touched_at to updated_at")
+    assert request.tags["daybreak/because"] == "new rows in customers"
+
+
 def test_an_unreachable_source_is_a_skipped_tick_that_forgets_nothing(daybreak: Daybreak) -> None:
     url = daybreak.environment["SHOP_DATABASE_URL"]
     cursor = write_cursor({"orders": Asked("6", "5", 1, NOW)})
