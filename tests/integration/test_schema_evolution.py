@@ -1,58 +1,15 @@
 """Each row of the table in docs/schema-evolution.md: a change of the source's schema, a contract, and what becomes of the data."""
 
-from typing import Any
-
 import pytest
 
-from pipelines.errors import ConfigError, PrerequisiteError, TableMissing
-from pipelines.evolution.apply import Applied, ApplyRequest, apply_changes
-from pipelines.evolution.impact import NO_MODELS
-from pipelines.evolution.plan import TablePlan, plan_source
-from tests.conftest import TODAY, Project
-
-MODES: dict[str, dict[str, Any]] = {
-    "incremental": {"key": ["id"], "cursor": "at"},
-    "snapshot": {"key": ["id"]},
-    "partitioned": {"key": ["id"], "partition": {"column": "at", "start": "2026-02-01", "lookback_days": 1}},
-}
-MOVED = f"'{TODAY}'::timestamptz - interval '1 s'"  # a cursor above all others, and a day that is read again
+from pipelines.errors import ConfigError
+from tests.conftest import Project
+from tests.integration.evolving import MODES, MOVED, apply, history, kept, load, make_table, plan
 
 
 @pytest.fixture
 def table(project: Project) -> Project:
-    """Twenty rows of the last twenty hours, unloaded."""
-    project.run(
-        "create table t (id int primary key, name text default 'x', qty int, code varchar(10), price numeric(10, 2), at timestamptz)",
-        "insert into t select i, 'n' || i, i, '00' || i, i + 0.5, "
-        f"'{TODAY}'::timestamptz - i * interval '1 hour' from generate_series(1, 20) i",
-    )
-    return project
-
-
-def load(table: Project, mode: str = "incremental", **entry: Any) -> Project:
-    table.declare("t", mode, **MODES[mode], **entry)
-    table.commit("t")
-    return table
-
-
-def plan(table: Project) -> TablePlan:
-    return plan_source(table.settings, table.settings.sources()[0], NO_MODELS)[0]
-
-
-def apply(table: Project, *approvals: str) -> Applied:
-    return apply_changes(table.settings, ApplyRequest(table.settings.sources(), approvals, "alice"), NO_MODELS)
-
-
-def kept(table: Project, name: str = "t") -> dict[str, str]:
-    """The raw table's columns with their types."""
-    found = table.ask(f"select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = '{name}'")
-    return {column: kind for column, kind in found if not column.startswith("_")}
-
-
-def history(table: Project) -> list[str]:
-    """What the schema versions say, oldest first, without the first."""
-    rows = table.ask("select unnest(changes::varchar[]) from daybreak.schema_versions where version > 1 order by version")
-    return [told for (told,) in rows]
+    return make_table(project)
 
 
 # What may happen by itself under `evolve`: the statements, what is told, and the types that then stand.
@@ -208,19 +165,6 @@ def test_a_lossy_type_waits_and_once_approved_stands_beside_the_old_one(table: P
     table.commit("t")
 
 
-@pytest.mark.parametrize("mode", list(MODES))
-def test_a_key_of_another_kind_starts_the_table_anew_and_keeps_the_old_one(table: Project, mode: str) -> None:
-    load(table, mode)
-    table.run("alter table t alter id type uuid using lpad(to_hex(id), 32, '0')::uuid")
-    assert table.sync("t").outcome == "held"
-    (done,) = apply(table, str(plan(table).approval)).results
-    assert done.outcome == "committed"
-    table.check("t")
-    assert kept(table, "t_before_v2")["id"] == "INTEGER"
-    assert table.ask("select count(*) from raw_shop.t_before_v2") == [(20,)]
-    assert sum(entry.counts.inserted for entry in done.loads) == 20
-
-
 def test_an_approval_is_of_the_changes_that_were_seen_and_of_no_others(table: Project) -> None:
     load(table, contract="approve")
     table.run("alter table t add a text")
@@ -253,104 +197,6 @@ def test_a_key_without_its_index_is_read_in_one_transaction_and_stays_the_source
     assert "a unique index on the key (id) is gone" in [change.told for change in plan(table).changes]
     table.run(f"insert into t values (50, 'new', 1, 'c', 1, {MOVED})")
     table.commit("t")
-
-
-@pytest.mark.parametrize("mode", list(MODES))
-def test_a_renamed_table_is_followed_by_its_identity(table: Project, mode: str) -> None:
-    load(table, mode)
-    table.run("alter table t rename to things", f"insert into things (id, at) values (50, {MOVED})")
-    assert plan(table).state == "safe"
-    assert [change.told for change in plan(table).changes] == ["the table is now called things, was t"]
-    assert table.sync("t").outcome == "committed"
-    assert table.ask("select count(*) from raw_shop.t") == [(21,)]
-    assert "the table is now called things, was t" in history(table)
-    table.declare("t", mode, **MODES[mode], relation="things")  # which makes it the catalog's word, and reads nothing again
-    assert table.sync("t").outcome == "unchanged"
-    table.run("create table t (id int)", f"insert into things (id, at) values (51, {MOVED})")  # of no interest any more
-    assert table.sync("t").outcome == "committed"
-    assert table.ask("select count(*) from raw_shop.t") == [(22,)]
-
-
-@pytest.mark.parametrize(("contract", "state"), [("approve", "needs approval"), ("freeze", "breaking")])
-def test_a_renamed_table_is_not_followed_where_the_contract_says_so(table: Project, contract: str, state: str) -> None:
-    load(table, contract=contract)
-    table.run("alter table t rename to things", f"insert into things (id, at) values (50, {MOVED})")
-    assert table.sync("t").outcome == "held"
-    assert plan(table).state == state
-    if contract == "approve":
-        apply(table, str(plan(table).approval))
-    else:
-        table.declare("t", "incremental", **MODES["incremental"], contract=contract, relation="things")
-        assert table.sync("t").outcome == "committed"
-    assert table.ask("select count(*) from raw_shop.t") == [(21,)]
-
-
-def test_a_table_that_was_restored_is_read_as_a_whole(table: Project) -> None:
-    load(table)
-    table.run("create table copied (like t including all)", "insert into copied select * from t", "drop table t")
-    table.run("alter table copied rename to t", "update t set qty = qty + 100")  # behind the cursor of the one that was loaded
-    assert plan(table).rows_to_read == 20
-    table.commit("t")
-
-
-@pytest.mark.parametrize("mode", ["incremental", "partitioned"])
-def test_a_table_that_gives_its_name_to_another_is_not_mixed_with_it(table: Project, mode: str) -> None:
-    load(table, mode)
-    table.run("alter table t rename to customers_t", "create table t (like customers_t including all)")
-    table.run(f"insert into t (id, name, at) values (1, 'of another table', {MOVED})")
-    with pytest.raises(PrerequisiteError, match="is called `customers_t` now, and another one is called `t`"):
-        table.sync("t")
-    assert plan(table).state == "breaking"
-    assert table.ask("select count(*) from raw_shop.t where name = 'of another table'") == [(0,)]
-    table.declare("t", mode, **MODES[mode], relation="customers_t")
-    assert table.sync("t").outcome in ("committed", "unchanged")
-    assert table.ask("select count(*) from raw_shop.t where name = 'of another table'") == [(0,)]
-
-
-def test_a_followed_table_waits_for_a_person_when_its_old_name_is_taken(table: Project) -> None:
-    load(table)
-    table.run("alter table t rename to customers_t")
-    table.sync("t")
-    table.run("create table t (like customers_t including all)", f"insert into t (id, name, at) values (1, 'of another table', {MOVED})")
-    with pytest.raises(PrerequisiteError, match="is called `customers_t` now, and another one is called `t`"):
-        table.sync("t")
-    table.declare("t", "incremental", **MODES["incremental"], relation="customers_t")
-    table.run(f"insert into customers_t (id, at) values (50, {MOVED})")
-    assert table.sync("t").outcome == "committed"
-    assert table.ask("select count(*), count(*) filter (name = 'of another table') from raw_shop.t") == [(21, 0)]
-
-
-def test_a_snapshot_between_two_names_goes_on_with_the_one_that_is_called_so(table: Project) -> None:
-    load(table, "snapshot")
-    table.run("alter table t rename to t_old")
-    table.sync("t")
-    table.run("create table t (like t_old including all)", "insert into t select * from t_old where id < 9")
-    table.commit("t")
-
-
-def test_a_snapshot_that_is_made_anew_every_night_is_replaced_by_the_new_one(table: Project) -> None:
-    load(table, "snapshot")
-    table.run(
-        "alter table t rename to t_old", "create table t (like t_old including all)", "insert into t select * from t_old where id < 9"
-    )
-    table.commit("t")
-
-
-def test_a_table_that_is_gone_keeps_what_was_loaded_and_says_so(table: Project) -> None:
-    load(table)
-    table.run("drop table t")
-    with pytest.raises(TableMissing, match="there is no table or view"):
-        table.sync("t")
-    assert plan(table).state == "breaking"
-    assert table.ask("select count(*) from raw_shop.t") == [(20,)]
-
-
-def test_a_new_table_is_named_and_waits_for_its_entry(table: Project) -> None:
-    load(table)
-    table.run("create table returns (id int primary key)", "create view v as select 1", "create table p (d date) partition by range (d)")
-    table.run("create table p1 partition of p for values from ('2026-01-01') to ('2026-02-01')")
-    plans = plan_source(table.settings, table.settings.sources()[0], NO_MODELS)
-    assert [(one.table, one.state) for one in plans[1:]] == [("shop.p", "not in the catalog"), ("shop.returns", "not in the catalog")]
 
 
 def test_a_value_that_an_enum_gets_is_no_change_of_the_schema(table: Project) -> None:
@@ -393,18 +239,6 @@ def test_models_find_what_a_renamed_column_was_called(table: Project) -> None:
     assert ("name", "label_before_v4") in table.ask(names)
 
 
-def test_a_mask_reaches_the_older_columns_and_tables_that_were_kept(table: Project) -> None:
-    load(table)
-    table.run("alter table t drop code", "alter table t add code text default 'secret'")
-    table.commit("t")
-    table.run("alter table t alter id type uuid using lpad(to_hex(id), 32, '0')::uuid")
-    apply(table, str(plan(table).approval))
-    assert {"code", "code_before_v2"} <= set(kept(table, "t_before_v3"))
-    table.declare("t", "incremental", **MODES["incremental"], columns={"code": {"mask": "hmac"}})
-    table.sync("t")
-    assert not {"code", "code_before_v2"} & set(kept(table, "t_before_v3"))
-
-
 @pytest.mark.parametrize("change", ["alter table t alter price type text", "alter table t alter price type numeric(12, 2)"])
 def test_a_quarantined_row_stays_there_when_its_column_is_filled_and_is_not_lost(table: Project, change: str) -> None:
     load(table)
@@ -423,37 +257,6 @@ def test_a_quarantined_row_stays_there_when_its_column_is_filled_and_is_not_lost
     table.check("t")
 
 
-MASKED = {"swap": ["alter table t rename name to c", "alter table t rename code to name", "alter table t rename c to code"]}
-MASKED |= {"rename and add": ["alter table t rename name to title", "alter table t add name text"]}
-
-
-@pytest.mark.parametrize("mask", ["hmac", "drop"])
-@pytest.mark.parametrize("move", list(MASKED))
-def test_a_masked_column_with_another_name_is_held_until_the_masks_are_written_anew(table: Project, move: str, mask: str) -> None:
-    load(table, columns={"name": {"mask": mask}})
-    table.run(*MASKED[move], f"update t set at = {MOVED} where id = 4")
-    held = table.sync("t")
-    assert held.outcome == "held"
-    assert "the masked column `name` is now called" in (held.held_reason or "")
-    assert plan(table).state == "breaking"
-    now = "code" if move == "swap" else "title"
-    table.declare("t", "incremental", **MODES["incremental"], columns={now: {"mask": mask}})
-    assert table.sync("t").outcome == "committed"
-    clear = [f"n{i}" for i in range(1, 21)]
-    for column in kept(table):
-        assert not table.ask(f'select 1 from raw_shop.t where list_contains({clear}, "{column}"::varchar)'), column
-
-
-def test_a_hashed_column_of_another_type_is_hashed_anew(table: Project) -> None:
-    load(table, columns={"qty": {"mask": "hmac"}})
-    before = dict(table.ask("select id, qty from raw_shop.t"))
-    table.run("alter table t alter qty type numeric(10, 2)", "update t set qty = 7.25 where id = 3")
-    assert plan(table).state == "safe"
-    table.commit("t")
-    after = dict(table.ask("select id, qty from raw_shop.t"))
-    assert not set(before.values()) & set(after.values())
-
-
 def test_an_approval_is_used_once(table: Project) -> None:
     load(table)
     there, back = "alter table t alter code type int using code::int", "alter table t alter code type varchar(10)"
@@ -464,31 +267,6 @@ def test_an_approval_is_used_once(table: Project) -> None:
     table.run(there)
     assert plan(table).state == "needs approval"
     assert table.sync("t").outcome == "held"
-
-
-REKEYED = {
-    "another column": ["alter table t drop id", "alter table t add id int generated always as identity primary key"],
-    "text of a number": ["alter table t alter id type text using lpad(id::text, 6, '0')"],
-}
-
-
-@pytest.mark.parametrize("change", list(REKEYED))
-def test_a_key_that_is_another_waits_and_starts_the_table_anew(table: Project, change: str) -> None:
-    load(table)
-    table.run(*REKEYED[change])
-    assert table.sync("t").outcome == "held"
-    apply(table, str(plan(table).approval))
-    table.check("t")
-    assert table.ask("select count(*) from raw_shop.t_before_v2") == [(20,)]
-
-
-def test_what_a_table_without_a_key_would_lose_is_kept_beside_it(table: Project) -> None:
-    table.declare("t", "snapshot")
-    table.commit("t")
-    table.run("alter table t drop qty")
-    assert plan(table).statements == ['alter table "raw_shop"."t" rename to "t_before_v2"']
-    table.commit("t")
-    assert table.ask("select count(qty) from raw_shop.t_before_v2") == [(20,)]
 
 
 def test_kept_names_are_free_ones(table: Project) -> None:
@@ -514,48 +292,6 @@ def test_the_planned_statements_are_those_that_run(table: Project) -> None:
     assert {"qty", "qty_before_v3", "title"} <= set(kept(table))
 
 
-def test_a_mask_reaches_what_a_column_was_called_before(table: Project) -> None:
-    load(table)
-    table.run("alter table t drop code", "alter table t add code text default 'secret'")
-    table.commit("t")
-    table.run("alter table t rename code to token", "alter table t alter token set default 'hidden'")
-    table.commit("t")
-    table.declare("t", "incremental", **MODES["incremental"], columns={"token": {"mask": "hmac"}})
-    table.sync("t")
-    assert not {"code", "code_before_v2"} & set(kept(table)), "nobody knows whether they held the same"
-    told = table.ask("select string_agg(changes::varchar || table_schema::varchar) from daybreak.schema_versions")[0][0]
-    assert "hidden" not in told
-    assert "secret" not in told
-
-
-@pytest.mark.parametrize("key", [["id"], []])
-def test_a_partitioned_table_that_starts_anew_loads_every_day_again(project: Project, key: list[str]) -> None:
-    project.run(
-        "create table t (id int, qty int, at timestamptz)",
-        f"insert into t select i, i, '{TODAY}'::timestamptz - i * interval '1 day' from generate_series(1, 20) i",
-    )
-    project.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "8"
-    project.declare("t", "partitioned", key=key, partition={"column": "at", "start": "2026-02-01", "lookback_days": 1})
-    for _ in range(3):
-        project.sync("t")
-    project.check("t")
-    project.run("alter table t drop qty" if not key else "alter table t alter id type text using 'k' || id")
-    if key:
-        apply(project, str(plan(project).approval))
-    for _ in range(3):
-        project.sync("t")
-    project.check("t")
-    assert project.ask("select count(*) from raw_shop.t_before_v2") == [(20,)]
-    assert project.ask("select count(*) from raw_shop.t") == [(20,)]
-
-
-def test_a_mask_that_was_edited_elsewhere_does_not_let_a_renamed_column_land_in_clear(table: Project) -> None:
-    load(table, columns={"name": {"mask": "hmac"}})
-    table.run("alter table t rename name to title", "alter table t add name text")
-    table.declare("t", "incremental", **MODES["incremental"], columns={"name": {"mask": "hmac"}, "code": {"mask": "hmac"}})
-    assert table.sync("t").outcome == "held"
-
-
 def test_what_was_swapped_may_be_renamed_later_and_is_planned(table: Project) -> None:
     load(table)
     table.run(*LOSSLESS["swap of two names"][0])
@@ -565,14 +301,3 @@ def test_what_was_swapped_may_be_renamed_later_and_is_planned(table: Project) ->
     table.run("alter table t drop sku", "alter table t add code int default 1")
     assert plan(table).statements == ['alter table "raw_shop"."t" add column "code" integer']
     table.commit("t")
-
-
-def test_a_table_that_starts_anew_has_what_models_call_its_columns(table: Project) -> None:
-    load(table)
-    table.run("alter table t rename name to title", "alter table t drop qty")
-    table.commit("t")
-    table.run("alter table t alter id type text using 'k' || id", "alter table t rename code to sku")
-    apply(table, str(plan(table).approval))
-    table.check("t")
-    assert table.ask("select count(qty), count(*) from raw_shop.t") == [(0, 20)]
-    assert table.ask("select former_name, current_name from daybreak.former_names order by all") == [("code", "sku"), ("name", "title")]
