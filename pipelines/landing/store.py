@@ -23,6 +23,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import IO
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -136,10 +137,8 @@ class Landing:
         path = self.table_folder(spec) / plan.load_id
         with _explaining_full_disk(self.root):
             path.mkdir(parents=True, exist_ok=False)
-            _write_whole(path / "plan.json", codec.dump(codec.PLAN, plan))
-        with locked(path / "plan.json") as is_mine:
-            if not is_mine:
-                raise RuntimeError(f"somebody locked the new folder {path}")
+            held = _write_locked(path / "plan.json", codec.dump(codec.PLAN, plan))
+        with held:
             yield LoadFolder(path, plan, [])
 
     @contextmanager
@@ -256,6 +255,23 @@ def _explaining_full_disk(folder: Path) -> Iterator[None]:
             safe="Nothing was lost: what was committed stands, and finished chunks are kept.",
             remedy="Free space or mend its permissions (DAYBREAK_LANDING_URL), and run again.",
         ) from error
+
+
+def _write_locked(file: Path, text: str) -> IO[str]:
+    """Write a file that nobody ever sees unlocked: whoever looks for loads to go on with would try it. Closing it ends the lock."""
+    hidden = file.with_name(f".{file.name}")
+    held = hidden.open("x", encoding="utf-8")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        held.write(text)
+        held.flush()
+        os.fsync(held.fileno())
+        hidden.rename(file)
+        _flush(file.parent)
+    except BaseException:
+        held.close()
+        raise
+    return held
 
 
 def _write_whole(file: Path, text: str) -> None:

@@ -24,7 +24,10 @@ def describe_table(source: Source, spec: TableSpec, known: TableSchema | None) -
             raise
         spec, schema = found, source.describe(found)
     except PrerequisiteError as error:
-        raise _explain(source, spec, known, error) from error
+        told = _tell_names(source, spec, known)
+        if not told:
+            raise
+        raise PrerequisiteError([*error.problems, *told], safe=error.safe, remedy=error.remedy) from error
     _refuse_namesake(source, spec, known, schema)
     check_names(spec, schema)
     return spec, schema
@@ -78,22 +81,21 @@ def follow_gates(engine: Engine, spec: TableSpec, schema: TableSchema) -> TableS
     return follow_names(spec, names_now(history, schema))
 
 
-def _explain(source: Source, spec: TableSpec, known: TableSchema | None, error: PrerequisiteError) -> PrerequisiteError:
-    """Return the error with what declared columns are called now, as far as the table is known."""
+def _tell_names(source: Source, spec: TableSpec, known: TableSchema | None) -> list[str]:
+    """Return what declared columns that are not there are called now, as far as the table is known, as sentences."""
     if known is None:
-        return error
+        return []
     bare = replace(spec, key=(), cursor=None, partition=None, masks={}, mode="snapshot")
     try:
         names = names_now([known], source.describe(bare))
     except PrerequisiteError:
-        return error
+        return []
     declared = [*spec.key, *([spec.cursor] if spec.cursor else []), *([spec.partition.column] if spec.partition else []), *spec.masks]
-    told = [
+    return [
         f"`{name}` is now called `{names[name]}`: write that in the entry `{spec.name}`."
         for name in dict.fromkeys(declared)
         if name in names
     ]
-    return PrerequisiteError([*error.problems, *told], safe=error.safe, remedy=error.remedy) if told else error
 
 
 def changes_of(engine: Engine, spec: TableSpec, schema: TableSchema) -> tuple[SchemaChange, ...]:
