@@ -12,6 +12,7 @@ MORNING_REFRESH = "morning_refresh"
 SYNC_TABLES = "sync_tables"
 EVOLVE_SCHEMA = "evolve_schema"
 RECONCILE = "reconcile"
+BACKFILL = "backfill"
 
 
 def make_jobs(sources: Sequence[str], parity: Sequence[dg.AssetCheckKey]) -> "list[UnresolvedAssetJobDefinition]":
@@ -31,6 +32,11 @@ def make_jobs(sources: Sequence[str], parity: Sequence[dg.AssetCheckKey]) -> "li
             EVOLVE_SCHEMA,
             (raw | raw.downstream()) - compared,
             description="Follow a migration of the source: what is lossless is done, new columns are filled, the rest is held and told.",
+        ),
+        dg.define_asset_job(
+            BACKFILL,
+            raw.downstream() - raw - compared,
+            description="Build what is on the tables whose days a back-fill loaded again, and publish what passed.",
         ),
         dg.define_asset_job(
             RECONCILE,

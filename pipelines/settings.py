@@ -5,13 +5,13 @@ import os
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.catalog.read import read_catalog
 from pipelines.errors import ConfigError
-from pipelines.sync.spec import SourceSpec, TableSpec
+from pipelines.sync.spec import Hours, SourceSpec, TableSpec
 
 PROJECT = Path(__file__).parent.parent
 
@@ -53,6 +53,12 @@ VARIABLES = (
         "how long a query may take, and so a table without a unique index, which is one query",
     ),
     Variable("DAYBREAK_MAX_WINDOWS_PER_RUN", "400", "days of a partitioned table that one run loads at most"),
+    Variable(
+        "DAYBREAK_BACKFILL_HOURS",
+        None,
+        "when back-fills may read, in the project's time zone, such as 20:00-05:00; without it, at any time",
+    ),
+    Variable("DAYBREAK_BACKFILL_MAX_SESSIONS", "8", "sessions at work on a source above which a back-fill slows down"),
     Variable("DAYBREAK_READ_COPY", "on", "whether people and BI tools get a copy of the warehouse after each build", ("on", "off")),
     Variable("DAYBREAK_KEEP_LOADS", "3", "how many ended loads of a table keep their landed files, and as many held ones"),
     Variable("DAYBREAK_KEEP_VERSIONS", "14", "how many versions of a dashboard are kept"),
@@ -79,6 +85,8 @@ class Settings:
     lock_wait_seconds: float
     max_snapshot_seconds: float
     max_windows_per_run: int
+    backfill_hours: Hours | None
+    backfill_max_sessions: int
     read_copy: bool
     keep_loads: int
     keep_versions: int
@@ -157,6 +165,10 @@ class Settings:
             return instant
         return instant + (self.today - datetime.now(ZoneInfo(self.time_zone)).date())
 
+    def local_time(self) -> time:
+        """Return the time of day in the project's time zone."""
+        return datetime.now(ZoneInfo(self.time_zone)).time()
+
     def local_today(self) -> date:
         """Return the project's date, in its time zone."""
         return self.today or datetime.now(ZoneInfo(self.time_zone)).date()
@@ -184,6 +196,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         lock_wait_seconds=_number(values, "DAYBREAK_LOCK_WAIT_SECONDS", problems),
         max_snapshot_seconds=_number(values, "DAYBREAK_MAX_SNAPSHOT_SECONDS", problems),
         max_windows_per_run=_number(values, "DAYBREAK_MAX_WINDOWS_PER_RUN", problems),
+        backfill_hours=_hours(values.get("DAYBREAK_BACKFILL_HOURS"), problems),
+        backfill_max_sessions=_number(values, "DAYBREAK_BACKFILL_MAX_SESSIONS", problems),
         read_copy=values["DAYBREAK_READ_COPY"] == "on",
         keep_loads=_number(values, "DAYBREAK_KEEP_LOADS", problems),
         keep_versions=_number(values, "DAYBREAK_KEEP_VERSIONS", problems),
@@ -257,6 +271,19 @@ def _date(text: str | None, problems: list[str]) -> date | None:
     except ValueError:
         problems.append(f"DAYBREAK_TODAY: {text!r} is not a date, such as 2026-01-31")
         return None
+
+
+def _hours(text: str | None, problems: list[str]) -> Hours | None:
+    if not text:
+        return None
+    try:
+        start, end = (time.fromisoformat(part.strip()) for part in text.split("-"))
+    except ValueError:
+        problems.append(f"DAYBREAK_BACKFILL_HOURS: {text!r} is not two times of day, such as 20:00-05:00")
+        return None
+    if start == end:
+        problems.append(f"DAYBREAK_BACKFILL_HOURS: {text!r} begins when it ends; without the variable, back-fills may read at any time")
+    return Hours(start, end)
 
 
 def _number(values: Mapping[str, str], name: str, problems: list[str]) -> int:

@@ -11,12 +11,16 @@ from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError, Sour
 from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.sources import open_source
+from pipelines.state.attempts import is_synced
+from pipelines.state.backfills import Backfill
 from pipelines.state.mirror import Mirror
+from pipelines.sync.backfill import BackfillOrder, backfill_table
 from pipelines.sync.context import Engine, Progress, ignore_progress
 from pipelines.sync.engine import sync_table
-from pipelines.sync.model import TableResult
-from pipelines.sync.plan import DayRange
+from pipelines.sync.model import DayRange, TableResult
+from pipelines.sync.protocols import Source
 from pipelines.sync.spec import SourceSpec, TableSpec
+from pipelines.sync.throttle import Manners, Throttle, Unthrottled, Yielding
 from pipelines.warehouses import duckdb_file, open_warehouse
 
 TRIES = 3  # what may be retried is tried again before a table is held
@@ -24,15 +28,26 @@ LOOK_SECONDS = 1.0  # how long somebody who only looks waits for the warehouse
 PAUSE_SECONDS = 1.0  # before the second try; twice as long before the third
 
 
+def ignore_backfill(_backfill: Backfill) -> None:
+    """Watch nothing."""
+
+
 @dataclass(frozen=True)
 class SyncRequest:
-    """Which tables of a source to sync, and what to do while it goes on. ``days`` is for partitioned tables only."""
+    """Which tables of a source to sync, and what to do while it goes on.
+
+    ``days`` make it a back-fill of the partitioned ones: for ``reason``, told to ``watch`` before each window, and ``is_anew`` from
+    the first day, whatever an attempt before it did.
+    """
 
     source: SourceSpec
     tables: tuple[TableSpec, ...]
     days: DayRange | None = None
     progress: Progress = ignore_progress
     run_id: str | None = None
+    reason: str = ""
+    watch: Callable[[Backfill], None] = ignore_backfill
+    is_anew: bool = False
 
 
 @lru_cache(maxsize=8)
@@ -75,8 +90,23 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
             clock=settings.now,
             today=settings.local_today,
             progress=request.progress,
+            throttle=_make_throttle(settings, source, is_waiting=True) if request.days else Unthrottled(),
             run_id=request.run_id,
+            is_backfill=request.days is not None,
+            filling=lambda: _make_throttle(settings, source, is_waiting=False),
         )
+
+
+def _make_throttle(settings: Settings, source: Source, *, is_waiting: bool) -> Throttle:
+    """Return the throttle of a back-fill, which lets live syncs go first; or (not ``is_waiting``) of what a live sync fills itself."""
+    mirror = open_mirror(settings.state_url)
+    return Yielding(
+        Manners(
+            activity=source.activity,
+            is_synced=lambda table_id: is_waiting and is_synced(mirror, table_id),
+            max_sessions=settings.backfill_max_sessions,
+        )
+    )
 
 
 def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableResult], None] | None = None) -> Sequence[TableResult]:
@@ -85,7 +115,8 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
     A table that its source, its entry, a schema or the warehouse keeps from being synced is ``held`` with the error as its
     reason, and the other tables go on. Raises only what is a defect of ours.
     """
-    workers = min(settings.parallel_tables, request.source.max_connections, len(request.tables)) or 1
+    readers = 1 if request.days else min(settings.parallel_tables, request.source.max_connections)
+    workers = min(readers, len(request.tables)) or 1
     given_up: list[DaybreakError] = []
     with ThreadPoolExecutor(workers, thread_name_prefix=f"sync-{request.source.name}") as pool:
         futures = [pool.submit(_sync_or_hold, settings, request, table, given_up) for table in request.tables]
@@ -98,20 +129,21 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
 
 def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec, given_up: list[DaybreakError]) -> TableResult:
     """Sync one table. ``given_up`` tells the others that the source or the warehouse cannot be had, so they need not wait too."""
-    days = request.days if table.mode == "partitioned" else None
     for attempt in range(TRIES):
         if given_up:
-            return _hold(settings, table, given_up[0])
+            return _hold(settings, request, table, given_up[0])
         try:
             with open_engine(settings, request) as engine:
-                return sync_table(engine, table, days)
+                if request.days and table.mode == "partitioned":
+                    return backfill_table(engine, table, _make_order(settings, request, request.days))
+                return sync_table(engine, table)
         except DaybreakError as error:
             is_last = attempt + 1 == TRIES
             is_source_down = is_last and isinstance(error, SourceUnavailable) and not _answers(settings, request, table)
             if is_source_down or isinstance(error, WarehouseUnavailable):  # which was waited for, long enough
                 given_up.append(error)
             if is_last or given_up or not error.is_retryable:
-                return _hold(settings, table, error)
+                return _hold(settings, request, table, error)
         time.sleep(PAUSE_SECONDS * 2**attempt)
     raise AssertionError("the loop returns or raises")
 
@@ -128,6 +160,11 @@ def _answers(settings: Settings, request: SyncRequest, table: TableSpec) -> bool
     return True
 
 
-def _hold(settings: Settings, table: TableSpec, error: DaybreakError) -> TableResult:
-    open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id, settings.local_today())
+def _make_order(settings: Settings, request: SyncRequest, days: DayRange) -> BackfillOrder:
+    return BackfillOrder(days, request.reason, settings.backfill_hours, settings.local_time, request.watch, request.is_anew)
+
+
+def _hold(settings: Settings, request: SyncRequest, table: TableSpec, error: DaybreakError) -> TableResult:
+    if request.days is None:  # a back-fill that cannot go on leaves the table as it was
+        open_mirror(settings.state_url).record_held(table.id, str(error), error.load_id, settings.local_today())
     return TableResult(table.id, "held", held_reason=str(error), is_misconfigured=isinstance(error, (ConfigError, PrerequisiteError)))

@@ -13,7 +13,7 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.ingestion import raw_key
+from pipelines.assets.ingestion import BECAUSE, raw_key
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings, load_settings
 from pipelines.sync.spec import SourceSpec
@@ -125,7 +125,7 @@ def _request_run(context: dg.SensorEvaluationContext, source: SourceSpec, decisi
     request = dg.RunRequest(
         run_key=decision.run_key,
         asset_selection=sorted(chosen.resolve(context.repository_def.asset_graph)),
-        tags={"daybreak/because": f"{because} {', '.join(decision.tables)}"},
+        tags={BECAUSE: f"{because} {', '.join(decision.tables)}"},
     )
     return dg.SensorResult(run_requests=[request], cursor=cursor)
 

@@ -17,8 +17,7 @@ import psycopg
 import pytest
 
 from pipelines.settings import Settings, load_settings
-from pipelines.sync.model import TableResult
-from pipelines.sync.plan import DayRange
+from pipelines.sync.model import DayRange, TableResult
 from pipelines.sync.spec import TableSpec
 
 if TYPE_CHECKING:

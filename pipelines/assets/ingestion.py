@@ -15,13 +15,12 @@ from pipelines.gates.judge import name_checks
 from pipelines.names import make_asset_name
 from pipelines.settings import load_settings
 from pipelines.sync.model import LedgerEntry
-from pipelines.sync.spec import Mode, SourceSpec, TableSpec
+from pipelines.sync.spec import FRESH_HOURS, Mode, SourceSpec, TableSpec
 
 if TYPE_CHECKING:  # what a step works with is imported when it works
-    from pipelines.sync.plan import DayRange
+    from pipelines.sync.model import DayRange
 
-# A table is fresh if its source was read whole within this time: a daily run, and two hours of patience.
-FRESH_HOURS = 26
+BECAUSE = "daybreak/because"  # the tag that says why a run was started
 STAGES: Mapping[str, str] = {"incremental": "merge by key", "partitioned": "replace days", "snapshot": "replace all"}
 
 
@@ -65,13 +64,21 @@ def _make_multi_asset(
 
         settings = load_settings()
         chosen = tuple(table for table in tables if raw_key(table) in context.selected_asset_keys)
-        request = SyncRequest(source, chosen, _asked_days(context), tell_progress, context.run.run_id)
-        mirror = open_mirror(settings.state_url)
+        because = context.run.tags.get(BECAUSE, "asked for in Dagster")
+        request = SyncRequest(
+            source, chosen, _asked_days(context), tell_progress, context.run.run_id, because, lambda at: context.log.info(str(at))
+        )
+        mirror, left = open_mirror(settings.state_url), []
         for result in sync_tables(settings, request, lambda done: tell_result(mirror, context.run.run_id, done)):
             table = source.table(result.table.partition(".")[2])
             for day in _committed_days(result.loads) if partitions else ():
                 context.log_event(dg.AssetMaterialization(raw_key(table), partition=day.isoformat()))
-            yield make_result(mirror, table, result)
+            if result.unfinished:  # its output would stand for all days of the run
+                left.append(f"{table.id}: {result.unfinished}.")
+            else:
+                yield make_result(mirror, table, result)
+        if left:
+            raise dg.Failure("\n".join(left), allow_retries=False)
 
     return sync
 
@@ -114,7 +121,7 @@ def _asked_days(context: dg.AssetExecutionContext) -> "DayRange | None":
     """Return the days of the run's partitions; None where the run has none, so the engine plans from the ledger."""
     if not context.has_partition_key and not context.has_partition_key_range:
         return None
-    from pipelines.sync.plan import DayRange
+    from pipelines.sync.model import DayRange
 
     keys = context.partition_key_range
     return DayRange(date.fromisoformat(keys.start), date.fromisoformat(keys.end) + timedelta(days=1))

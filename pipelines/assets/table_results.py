@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.gate_wording import describe_verdicts, tell_failures, tell_remedy
-from pipelines.assets.ingestion import FRESH_HOURS, raw_key
+from pipelines.assets.ingestion import raw_key
 from pipelines.delivery.escalation import NO_OWNER, HeldTable, tell_escalation, tell_standing
 from pipelines.runs.progress import Happening, tell
 from pipelines.state.mirror import Mirror
@@ -14,7 +14,7 @@ from pipelines.state.results import record_result, sum_counts
 from pipelines.state.status import TableStatus
 from pipelines.sync.model import TableResult
 from pipelines.sync.shape import TableSchema
-from pipelines.sync.spec import TableSpec
+from pipelines.sync.spec import FRESH_HOURS, TableSpec
 
 
 def make_result(mirror: Mirror, table: TableSpec, result: TableResult) -> dg.MaterializeResult[None]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pipelines.cli.backfill import backfill, gaps
 from pipelines.cli.catalog import add, discover, generate, preview
 from pipelines.cli.doctor import doctor
 from pipelines.cli.explain import FAILED, HELD, MISCONFIGURED, AsJson, explaining
@@ -38,7 +39,7 @@ app = typer.Typer(
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
-for command in (doctor, discover, add, generate, preview, plan, apply, reconcile, release, forget):
+for command in (doctor, discover, add, generate, preview, plan, apply, reconcile, gaps, backfill, release, forget):
     app.command()(command)
 
 
@@ -125,18 +126,20 @@ def status(as_json: AsJson = False) -> None:
     """Show each table: last load, data as of, rows, watermark, held and why, quarantined. Asks only the mirror, unless that was lost."""
     from pipelines.cli.output import show_status, status_rows
     from pipelines.state.attempts import add_attempts, tell_attempts
+    from pipelines.state.backfills import unfinished_backfills
     from pipelines.wiring import open_mirror, rebuild_mirror
 
     with explaining():
         settings = load_settings()
         if missing := rebuild_mirror(settings):
             typer.secho(missing, fg=typer.colors.YELLOW, err=True)
-        rows = add_attempts(open_mirror(settings.state_url), status_rows(settings))
+        mirror = open_mirror(settings.state_url)
+        rows = add_attempts(mirror, status_rows(settings))
     if as_json:
         typer.echo(json.dumps(rows, default=str))
     else:
         show_status(rows)
-        for line in tell_attempts(rows):
+        for line in [*tell_attempts(rows), *map(str, unfinished_backfills(mirror))]:
             typer.secho(line, fg=typer.colors.YELLOW)
 
 

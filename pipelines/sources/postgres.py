@@ -1,5 +1,6 @@
 """PostgreSQL as a Source: schema, observation and chunks, each in one short transaction. SQL text is in ``postgres_sql``."""
 
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -20,6 +21,7 @@ from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, Sou
 from pipelines.sync.schema import outline, read_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
+from pipelines.sync.throttle import Activity
 
 CURSOR_TYPES = ("int2", "int4", "int8", "date", "timestamp", "timestamptz")
 PARTITION_TYPES = ("date", "timestamp", "timestamptz")
@@ -142,6 +144,13 @@ class PostgresSource:
                 table = pa.Table.from_batches(pending, reader.schema)
             self._check_shape(connection, request)
         yield SourceChunk(_as_planned(table, request), None)
+
+    def activity(self) -> Activity:
+        """Count the sessions at work, of all databases: they share the machine."""
+        began = time.monotonic()
+        with self._connection.transaction() as connection:
+            sessions = connection.rows(sql.ACTIVITY)[0]["sessions"]
+        return Activity(sessions, time.monotonic() - began)
 
     def side(self) -> PostgresSide:
         """Return what hashes this database's rows; see ``Source.side``."""

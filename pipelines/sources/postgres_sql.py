@@ -92,6 +92,16 @@ from open, ids
 """
 
 
+# Of others' sessions the state is NULL without the privilege; that they are in a transaction can be seen by anybody.
+ACTIVITY = """
+select (
+    (select count(*) from pg_stat_activity where state = 'active' and backend_type = 'client backend' and pid <> pg_backend_pid())
+    + (select count(*) from pg_locks l
+       where l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.pid <> pg_backend_pid()
+           and exists (select from pg_stat_activity a where a.pid = l.pid and a.state is null and a.backend_type is null))
+)::int4 as sessions
+"""
+
 RENDERED_ALIKE = frozenset({"int2", "int4", "int8", "text", "varchar", "uuid"})
 
 

@@ -37,6 +37,7 @@ class OpenAttempt:
     started_at: datetime
     heartbeat_at: datetime
     process: str  # host/process number
+    is_backfill: bool = False
 
     def __str__(self) -> str:
         since = f"{self.started_at:%Y-%m-%d %H:%M:%S} UTC"
@@ -53,6 +54,13 @@ def open_attempts(mirror: Mirror) -> list[OpenAttempt]:
     return [_read(row) for row in mirror.read(query.order_by(attempts.c.table_id))]
 
 
+def is_synced(mirror: Mirror, table_id: str) -> bool:
+    """Whether a process works on a table now that is no back-fill."""
+    chosen = (attempts.c.table_id == table_id) & attempts.c.finished_at.is_(None) & ~attempts.c.is_backfill
+    query = sa.select(attempts).where(chosen).order_by(attempts.c.attempt_id.desc())
+    return any(_read(row).state == "running" for row in mirror.read(query))
+
+
 def measure_pace(mirror: Mirror, table_id: str) -> float | None:
     """Return how many rows a second the table's last loads came to, from the first question to the commit; None if none read a row."""
     columns = (attempts.c.rows_read, attempts.c.started_at, attempts.c.finished_at)
@@ -65,11 +73,11 @@ def measure_pace(mirror: Mirror, table_id: str) -> float | None:
 
 def _read(row: sa.Row[Any]) -> OpenAttempt:
     started_at, heartbeat_at = datetime.fromisoformat(row.started_at), datetime.fromisoformat(row.heartbeat_at)
-    state: State = "running" if _is_at_work(row.process, started_at, heartbeat_at) else "died"
-    return OpenAttempt(row.table_id, row.run_id, state, row.phase, row.rows_read, started_at, heartbeat_at, row.process)
+    state: State = "running" if is_at_work(row.process, started_at, heartbeat_at) else "died"
+    return OpenAttempt(row.table_id, row.run_id, state, row.phase, row.rows_read, started_at, heartbeat_at, row.process, row.is_backfill)
 
 
-def _is_at_work(process: str, started_at: datetime, heartbeat_at: datetime) -> bool:
+def is_at_work(process: str, started_at: datetime, heartbeat_at: datetime) -> bool:
     """Whether the process of an attempt still is: one of its number that was born later is another one."""
     host, _, number = process.rpartition("/")
     if host != socket.gethostname():

@@ -111,7 +111,7 @@ class Mirror:
         self.write(
             *self._copy(table_id, entry, watermark, (entry.schema_version, schema)),
             *[
-                self._upsert(t.days, {"table_id": table_id, "day": day, "rows": rows, "digest": digest})
+                self.upserting(t.days, {"table_id": table_id, "day": day, "rows": rows, "digest": digest})
                 for day, (rows, digest) in new_days.items()
             ],
             self._copy_entry(entry),
@@ -132,7 +132,7 @@ class Mirror:
             "data_as_of": _iso(entry.data_as_of) if entry else None,
             "checked_at": _iso(entry.data_as_of) if entry else None,
         }
-        return [self._upsert(t.tables, values)]
+        return [self.upserting(t.tables, values)]
 
     def _copy_days(self, table_id: str, found: Mapping[str, tuple[int, str]]) -> list[sa.Executable]:
         rows = [{"table_id": table_id, "day": day, "rows": count, "digest": digest} for day, (count, digest) in found.items()]
@@ -142,22 +142,23 @@ class Mirror:
     def _copy_version(self, table_id: str, version: SchemaVersion) -> sa.Executable:
         schema = codec.SCHEMA.dump_python(version.schema, mode="json")
         values = {"table_id": table_id, "version": version.version, "schema": schema, "changes": list(version.changes)}
-        return self._upsert(t.schema_versions, {**values, "recorded_at": _iso(version.recorded_at)})
+        return self.upserting(t.schema_versions, {**values, "recorded_at": _iso(version.recorded_at)})
 
     def _copy_parity(self, table_id: str, result: Mapping[str, Any]) -> sa.Executable:
-        return self._upsert(t.parity, {"table_id": table_id, "result": dict(result)})
+        return self.upserting(t.parity, {"table_id": table_id, "result": dict(result)})
 
     def _copy_approval(self, table_id: str, approval: str) -> sa.Executable:
-        return self._upsert(t.approvals, {"table_id": table_id, "approval": approval})
+        return self.upserting(t.approvals, {"table_id": table_id, "approval": approval})
 
     def _copy_entry(self, entry: LedgerEntry) -> sa.Executable:
         copied = {**asdict(entry), "data_as_of": _iso(entry.data_as_of), "committed_at": _iso(entry.committed_at)}
         table_id = f"{entry.source}.{entry.table}"
-        return self._upsert(
+        return self.upserting(
             t.ledger, {"load_id": entry.load_id, "table_id": table_id, "committed_at": _iso(entry.committed_at), "entry": copied}
         )
 
-    def _upsert(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Executable:
+    def upserting(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Executable:
+        """Return the statement that inserts a row or, where its key is there, changes it."""
         keys = [column.name for column in table.primary_key]
         others = {name: value for name, value in values.items() if name not in keys}
         make = postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
@@ -174,6 +175,13 @@ class Mirror:
             .values(checked_at=_iso(observed_at), data_as_of=_iso(observed_at), **_NOT_HELD)
         )
 
+    def record_seen(self, table_id: str, first: date, end: date) -> None:
+        """Note which days the source has that are over (half-open), before any of them is loaded."""
+        values = {"table_id": table_id, "seen_first": first.isoformat(), "seen_end": end.isoformat()}
+        if not self.read(sa.select(t.tables.c.table_id).where(t.tables.c.table_id == table_id)):
+            values |= {"quarantined_open": 0, "schema_version": 0}  # type: ignore[dict-item]
+        self.write(self.upserting(t.tables, values))
+
     def record_parity(self, table_id: str, result: Mapping[str, Any]) -> None:
         """Copy what a comparison of a table with its source came to."""
         self.write(self._copy_parity(table_id, result))
@@ -189,7 +197,7 @@ class Mirror:
         if known:
             self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held))
         else:
-            self.write(self._upsert(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}))
+            self.write(self.upserting(t.tables, {"table_id": table_id, "quarantined_open": 0, "schema_version": 0, **held}))
 
     def record_released(self, table_id: str, load_id: str, next_held: tuple[str, str] | None = None) -> None:
         """Note that a person let a held load in; if it held the table, that is held by the next one (load, reason) or by none."""
@@ -214,7 +222,7 @@ class Mirror:
             self.write(sa.insert(t.verdicts).values(rows))
 
     @contextmanager
-    def attempt(self, table_id: str, run_id: str | None) -> Iterator[Attempt]:
+    def attempt(self, table_id: str, run_id: str | None, *, is_backfill: bool = False) -> Iterator[Attempt]:
         """Note a try from its start to its end; an exception is noted and raised on."""
         attempt_id, now = str(ULID()), _now()
         self.write(
@@ -226,7 +234,8 @@ class Mirror:
                 heartbeat_at=now,
                 phase="plan",
                 rows_read=0,
-                process=f"{socket.gethostname()}/{os.getpid()}",
+                process=this_process(),
+                is_backfill=is_backfill,
             ),
         )
         attempt = Attempt(self, attempt_id)
@@ -307,7 +316,7 @@ class Mirror:
             values |= {"inputs": inputs, "built_at": _now()}
         elif status == "failed":
             values |= {"inputs": None}
-        self.write(self._upsert(t.builds, values))
+        self.write(self.upserting(t.builds, values))
 
     def record_standing(self, model: str) -> None:
         """Note that a model was left alone because nothing above it changed: its last good build stands."""
@@ -315,11 +324,16 @@ class Mirror:
 
     def record_delivery(self, delivery: str, **values: Any) -> None:  # noqa: ANN401 - the table's columns
         """Note how a delivery ended."""
-        self.write(self._upsert(t.deliveries, {"delivery": delivery, **values}))
+        self.write(self.upserting(t.deliveries, {"delivery": delivery, **values}))
 
     def deliveries(self) -> dict[str, Mapping[str, Any]]:
         """Return the last note about every delivery."""
         return {row.delivery: dict(row._mapping) for row in self.read(sa.select(t.deliveries))}
+
+
+def this_process() -> str:
+    """Return how this process is named in the mirror: host/process number."""
+    return f"{socket.gethostname()}/{os.getpid()}"
 
 
 def _now() -> str:

@@ -1,13 +1,13 @@
 """What the mirror knows of one table, as a value."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 import sqlalchemy as sa
 
 from pipelines.sync import codec
-from pipelines.sync.model import Watermark
+from pipelines.sync.model import DayRange, Watermark
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class TableStatus:
     held_load_id: str | None = None
     held_since: datetime | None = None  # of the first morning in a row on which it was held
     held_mornings: int = 0
+    seen: DayRange | None = None  # the days that the source had when it was looked at last, and that were over
 
 
 def read_status(row: sa.Row[Any]) -> TableStatus:
@@ -47,6 +48,7 @@ def read_status(row: sa.Row[Any]) -> TableStatus:
         held_load_id=row.held_load_id,
         held_since=_instant(row.held_since),
         held_mornings=row.held_mornings or 0,
+        seen=DayRange(date.fromisoformat(row.seen_first), date.fromisoformat(row.seen_end)) if row.seen_first else None,
     )
 
 

@@ -30,6 +30,8 @@ tables = sa.Table(
     sa.Column("held_since", sa.String),
     sa.Column("held_mornings", sa.Integer),
     sa.Column("held_morning", sa.String),  # the project's day on which it was held last
+    sa.Column("seen_first", sa.String),  # the days that the source had when it was looked at last, and that were over: half-open
+    sa.Column("seen_end", sa.String),
 )
 
 # What schemas the table had, as far as they were committed.
@@ -90,6 +92,29 @@ attempts = sa.Table(
     sa.Column("outcome", sa.String),
     sa.Column("error", sa.Text),
     sa.Column("process", sa.String, nullable=False),
+    sa.Column("is_backfill", sa.Boolean, nullable=False),  # which waits for the others
+)
+
+# Days that were asked for again, and how far that is. See ``backfills.Backfill``.
+backfills = sa.Table(
+    "backfills",
+    metadata,
+    sa.Column("backfill_id", sa.String, primary_key=True),
+    sa.Column("table_id", sa.String, nullable=False, index=True),
+    sa.Column("first_day", sa.String, nullable=False),
+    sa.Column("end_day", sa.String, nullable=False),
+    sa.Column("next_day", sa.String, nullable=False),
+    sa.Column("began_day", sa.String, nullable=False),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("run_id", sa.String),
+    sa.Column("process", sa.String, nullable=False),
+    sa.Column("requested_at", sa.String, nullable=False),
+    sa.Column("began_at", sa.String, nullable=False),
+    sa.Column("heartbeat_at", sa.String, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("share", sa.Float),
+    sa.Column("note", sa.Text, nullable=False),
 )
 
 verdicts = sa.Table(

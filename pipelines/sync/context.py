@@ -1,7 +1,7 @@
 """What a sync works with: the parts that an ``Engine`` is made of. No behaviour."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 
 from pipelines.landing.store import Landing
@@ -9,6 +9,7 @@ from pipelines.state.mirror import Mirror
 from pipelines.sync.land import KeyOf
 from pipelines.sync.protocols import Gate, Source, Warehouse
 from pipelines.sync.spec import TableSpec
+from pipelines.sync.throttle import Throttle, Unthrottled
 
 Progress = Callable[[TableSpec, str, int], None]  # table, phase, rows read so far
 
@@ -34,4 +35,7 @@ class Engine:
     clock: Callable[[], datetime]
     today: Callable[[], date]
     progress: Progress = ignore_progress
+    throttle: Throttle = field(default_factory=Unthrottled)
     run_id: str | None = None
+    is_backfill: bool = False
+    filling: Callable[[], Throttle] = Unthrottled  # of columns that are filled in rows which stand already

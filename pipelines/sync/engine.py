@@ -20,8 +20,7 @@ from pipelines.sync.context import Engine
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.land import identify_key
 from pipelines.sync.load import ReadyLoad, changed_days, commit_load, digest_load
-from pipelines.sync.model import LoadPlan, Observation, TableResult, Window
-from pipelines.sync.plan import DayRange
+from pipelines.sync.model import DayRange, LoadPlan, Observation, TableResult, Window
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
 from pipelines.sync.remnants import drop_remnants
@@ -42,7 +41,7 @@ def sync_table(engine: Engine, spec: TableSpec, days: DayRange | None = None) ->
     """
     for replans in range(MAX_REPLANS + 1):
         try:
-            with engine.mirror.attempt(spec.id, engine.run_id) as attempt:
+            with engine.mirror.attempt(spec.id, engine.run_id, is_backfill=engine.is_backfill) as attempt:
                 result = _sync_once(engine, spec, days, attempt)
                 attempt.finish(result.outcome, result.held_reason)
                 return result
@@ -111,6 +110,8 @@ def _note_schema(engine: Engine, spec: TableSpec, schema: TableSchema) -> None:
 
 def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt) -> TableResult:
     """Read, land, gate, load and commit one window."""
+    if planned.window.columns:
+        engine = replace(engine, throttle=engine.filling())
     with open_folder(engine, spec, planned) as folder:
         read_and_land(engine, spec, folder, attempt)
         changed, same = changed_days(engine, spec, folder.plan, digest_load(engine, spec, folder))
@@ -189,6 +190,8 @@ def _choose_days(engine: Engine, spec: TableSpec, days: DayRange | None, *, is_r
     unseen = unseen_at.astimezone(ZoneInfo(engine.time_zone)).date() - timedelta(days=1) if unseen_at else None
     found = engine.source.partition_range(spec, engine.time_zone)
     source = plan.day_range(*found) if found else None
+    if source:
+        engine.mirror.record_seen(spec.id, source.start, min(source.end, engine.today()))
     # A day without a digest was committed, and must be read again.
     committed = [day for day, digest in engine.mirror.days(spec.id).items() if day and digest.digest and not is_reread]
     return plan.cut_days(plan.missing_days(spec, committed, source, engine.today(), unseen), committed, engine.max_windows)

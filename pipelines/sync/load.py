@@ -87,6 +87,7 @@ class ReadyLoad:
 def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntry:
     """Claim the table, commit the load, and copy the outcome to the mirror. Raises ``LoadConflict`` if another run was faster."""
     folder = ready.folder
+    engine.throttle.before_commit(spec.id)
     with step("claim"):
         token = engine.warehouse.claim(spec)
     staged = _stage(engine, spec, ready, token)

@@ -37,6 +37,14 @@ class Observation:
 
 
 @dataclass(frozen=True)
+class DayRange:
+    """Days asked for by a person or a back-fill, half-open."""
+
+    start: date
+    end: date
+
+
+@dataclass(frozen=True)
 class Window:
     """The rows one load is about. ``lower`` is inclusive; ``upper`` is inclusive for a cursor and exclusive for days.
 
@@ -288,3 +296,4 @@ class TableResult:
     is_misconfigured: bool = False  # it was the entry or the environment that kept the data out, not the data
     verdicts: Sequence[Verdict] = ()
     as_of: datetime | None = None  # the oldest observation that a load of this sync was planned on, loaded or not
+    unfinished: str | None = None  # why a back-fill stopped before its last day, and when it goes on

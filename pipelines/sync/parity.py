@@ -89,6 +89,12 @@ def is_of_cut(cut: Cut, bucket: str) -> bool:
     return len(prefix) == cut.digits and re.fullmatch(shape, base) is not None
 
 
+def days_of_buckets(cut: Cut, names: Collection[str]) -> tuple[str, ...]:
+    """Return the days (ISO) of buckets; none where they are not cut by day."""
+    days = {name.partition("/")[0] for name in names} if cut.kind == "day" else set()
+    return tuple(sorted(days - {NO_DAY}))
+
+
 def cut_stretches(scope: Scope, known: Digests, due: Collection[str]) -> tuple[Stretch, ...]:
     """Return the pieces of the source that hold the ``due`` buckets, each of about ``page_rows`` rows.
 

@@ -1,28 +1,19 @@
 """Which windows a sync is about, from the catalog, the committed state and the source's own range. Pure."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pyarrow as pa
 
 from pipelines.sync import codec
-from pipelines.sync.model import Observation, Watermark, Window
+from pipelines.sync.model import DayRange, Observation, Watermark, Window
 from pipelines.sync.schema import CHANGES_VALUES, is_restart
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 
 # Days that are loaded together: one gate, one commit and one set of files a month instead of thirty.
 DAYS_PER_LOAD = 31
-
-
-@dataclass(frozen=True)
-class DayRange:
-    """Days asked for by a person or a back-fill, half-open."""
-
-    start: date
-    end: date
 
 
 def cursor_window(spec: TableSpec, watermark: Watermark | None, observation: Observation) -> Window:

@@ -26,6 +26,7 @@ from pipelines.sync.model import (
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.sides import ComparedBuckets, ParityResult, SourceSide, StoredBucket, WarehouseSide
 from pipelines.sync.spec import Expectation, TableSpec
+from pipelines.sync.throttle import Activity
 
 # Values that must not stay: none are left; some may be; or they were erased, but not after every model on them was built.
 Traces = Literal["none", "fresh", "erased"]
@@ -100,6 +101,9 @@ class Source(Protocol):
 
     def read_stream(self, request: ReadRequest) -> Iterator[SourceChunk]:
         """Read a table without a unique key in one repeatable-read transaction, chunk by chunk. Cannot be resumed."""
+
+    def activity(self) -> Activity:
+        """Return what else the source does now. MUST be one cheap question, and count what others do where it may not see who."""
 
     def side(self) -> SourceSide:
         """Return the source's side of a comparison. MUST hash the values that are landed, by the warehouse's own rules."""

@@ -59,9 +59,9 @@ def read_and_land(engine: Engine, spec: TableSpec, folder: LoadFolder, attempt: 
         landed = [chunk for chunk in folder.chunks if chunk.part == part]
         if landed and landed[-1].last is None:
             continue
-        request = ReadRequest(
-            spec, folder.plan.schema, folder.plan.window, part, landed[-1].last if landed else None, engine.chunk_rows, engine.chunk_bytes
-        )
+        max_rows = min(engine.chunk_rows, engine.throttle.max_rows or engine.chunk_rows)
+        after = landed[-1].last if landed else None
+        request = ReadRequest(spec, folder.plan.schema, folder.plan.window, part, after, max_rows, engine.chunk_bytes)
         for chunk in _chunks(engine, request):
             if chunk.rows.num_rows == 0:
                 continue
@@ -77,8 +77,9 @@ def _chunks(engine: Engine, request: ReadRequest) -> Iterator[SourceChunk]:
         return
     after, is_done = request.after, False
     while not is_done:
-        with step("read.chunk"):
+        with engine.throttle.reading() as served, step("read.chunk"):
             chunk = engine.source.read_chunk(replace(request, after=after))
+            served.rows = chunk.rows.num_rows
         yield chunk
         after, is_done = chunk.last, chunk.last is None
 

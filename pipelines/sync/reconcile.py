@@ -101,6 +101,7 @@ def _compare(engine: Engine, spec: TableSpec, status: TableStatus, is_full: bool
         in_flight=in_flight + len(scope.ahead),
         quarantined=quarantined,
         left_out=tuple(sorted(set(_names(raw_columns(found, schema))) - set(_names(scope.columns)) | _dropped(found))),
+        differing_days=parity.days_of_buckets(scope.cut, differing),
         buckets=len(hashed) + len(standing),
         hashed_buckets=len(hashed),
         oldest_at=min((bucket.checked_at for bucket in standing.values()), default=as_of),

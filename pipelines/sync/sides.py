@@ -145,6 +145,7 @@ class ParityResult:
     in_flight: int = 0
     quarantined: int = 0
     left_out: tuple[str, ...] = ()  # columns that cannot be compared
+    differing_days: tuple[str, ...] = ()  # ISO; of a partitioned table, those whose rows were not the same before they were healed
     buckets: int = 0
     hashed_buckets: int = 0
     oldest_at: datetime | None = None

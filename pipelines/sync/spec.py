@@ -1,8 +1,8 @@
-"""What the catalog says, in the engine's words: sources, their tables, and the gates of a table. No behaviour."""
+"""What the catalog says, in the engine's words: sources, their tables, and the gates of a table. And the hours of back-fills."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, time
 from typing import Any, Literal
 
 Mode = Literal["incremental", "partitioned", "snapshot"]
@@ -10,6 +10,8 @@ OnFailure = Literal["quarantine", "hold", "warn"]
 Contract = Literal["evolve", "approve", "freeze"]
 Deletes = Literal["ignore", "reconcile"]
 Mask = Literal["drop", "hmac"]
+# A table is fresh if its source was read whole within this time: a daily run, and two hours of patience.
+FRESH_HOURS = 26
 
 
 @dataclass(frozen=True)
@@ -86,3 +88,20 @@ class SourceSpec:
             if table.name == name:
                 return table
         raise KeyError(name)
+
+
+@dataclass(frozen=True)
+class Hours:
+    """The time of day, in the project's zone, in which back-fills may read: from ``start`` to ``end``, which may be on the next day."""
+
+    start: time
+    end: time
+
+    def allow(self, clock: time) -> bool:
+        """Whether a back-fill may read at this time of day."""
+        if self.start <= self.end:
+            return self.start <= clock < self.end
+        return clock >= self.start or clock < self.end
+
+    def __str__(self) -> str:
+        return f"{self.start:%H:%M} to {self.end:%H:%M}"

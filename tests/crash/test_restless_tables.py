@@ -15,7 +15,7 @@ import pytest
 
 from pipelines.errors import SourceUnavailable
 from pipelines.sources.postgres_connection import Connection
-from pipelines.sync.plan import DayRange
+from pipelines.sync.model import DayRange
 from pipelines.sync.steps import set_hook
 from tests.conftest import TODAY, Project
 from tests.crash.conftest import Run

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from pipelines.sync.plan import DayRange
+from pipelines.sync.model import DayRange
 from pipelines.sync.steps import Moment, set_hook
 from tests.conftest import TODAY, Project
 from tests.integration.test_sync_modes import days_ago

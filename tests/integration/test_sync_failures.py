@@ -224,10 +224,11 @@ def test_a_source_that_is_not_there_or_refuses_says_so_without_the_password(tabl
             with pytest.raises(expected) as raised:
                 table.sync("t")
             table.url = owner
-            shown, error = "", raised.value
-            while error is not None:
-                shown += str(error)
-                error = error.__cause__  # type: ignore[assignment]
+            chain = [raised.value]
+            while (cause := chain[-1].__cause__) is not None:
+                assert cause not in chain, "an error that is its own cause: whoever walks the chain never ends"
+                chain.append(cause)
+            shown = "".join(map(str, chain))
             assert "s3cret" not in shown, shown
     finally:
         with psycopg.connect(table.url) as connection:

@@ -135,7 +135,7 @@ def test_partitioned_row_that_moved_out_of_an_old_day_and_back_is_found_when_tha
     partitioned.commit("t")
     partitioned.run(f"update t set at = '{home}' where id = 75")
     partitioned.sync("t")
-    from pipelines.sync.plan import DayRange
+    from pipelines.sync.model import DayRange
 
     partitioned.sync("t", DayRange(days_ago(12), TODAY))
     partitioned.check("t")

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.sync.plan import DAYS_PER_LOAD, DayRange, day_start, day_windows, days_of, missing_days, requested_days
+from pipelines.sync.model import DayRange
+from pipelines.sync.plan import DAYS_PER_LOAD, day_start, day_windows, days_of, missing_days, requested_days
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import PartitionSpec, TableSpec
 

@@ -1,0 +1,82 @@
+"""Loads days of a partitioned table again: window after window, gently, and from where a dead attempt stopped.
+
+Each window is a load like any other. What is added here is the position, the hours in which the source may be read, and manners: a
+live sync of the table goes first, and the source is left alone as its own answers ask for (``throttle``).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+
+from pipelines.state.backfills import Backfill, begin_backfill, new_backfill, save_backfill
+from pipelines.sync.context import Engine
+from pipelines.sync.engine import summarise, sync_table
+from pipelines.sync.model import DayRange, TableResult
+from pipelines.sync.plan import DAYS_PER_LOAD, requested_days
+from pipelines.sync.spec import Hours, TableSpec
+from pipelines.sync.steps import step
+from pipelines.sync.throttle import Yielding
+
+
+@dataclass(frozen=True)
+class BackfillOrder:
+    """What was asked for: which days and why, when it may read, and who watches. ``is_anew``: from its first day, whatever was done."""
+
+    days: DayRange
+    reason: str
+    hours: Hours | None
+    local_time: Callable[[], time]
+    each: Callable[[Backfill], None]
+    is_anew: bool = False
+
+
+def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> TableResult:
+    """Load the days of the order again, and return what came of those that this attempt looked at.
+
+    ``TableResult.unfinished`` says why some are left, if they are. Raises what ``sync_table`` raises, and ``LoadConflict`` if another
+    process is at these days; the position is kept either way.
+    """
+    days = requested_days(spec, order.days, engine.today())
+    if not days:
+        return TableResult(spec.id, "unchanged", note=f"none of these days is over and after the table's start: {_tell(order.days)}")
+    span = DayRange(days[0], days[-1] + timedelta(days=1))
+    wanted = new_backfill(spec.id, span, order.reason, engine.run_id)
+    at = begin_backfill(engine.mirror, wanted, is_anew=order.is_anew)
+    results: list[TableResult] = []
+    try:
+        while at.next_day < at.days.end:
+            if order.hours and not order.hours.allow(order.local_time()):
+                at = replace(at, state="paused", note=f"back-fills may read from {order.hours}")
+                return _stop(engine, spec, at, results, order)
+            order.each(at)
+            window = DayRange(at.next_day, min(at.next_day + timedelta(days=DAYS_PER_LOAD), at.days.end))
+            result = sync_table(engine, spec, window)
+            results.append(result)
+            with step("backfill.position"):
+                at = _advance(engine, at, window.end, result)
+    except BaseException as error:
+        save_backfill(engine.mirror, replace(at, state="failed", note=str(error)[:500], heartbeat_at=datetime.now(UTC)))
+        raise
+    save_backfill(engine.mirror, at := replace(at, state="done", heartbeat_at=datetime.now(UTC)))
+    order.each(at)
+    return summarise(spec, results)
+
+
+def _advance(engine: Engine, at: Backfill, next_day: date, result: TableResult) -> Backfill:
+    """Note that a window was looked at; one that a gate holds too: it waits for a person, and the days behind it need not."""
+    rows = at.rows + result.reread_rows + sum(entry.counts.read for entry in result.loads)
+    share = engine.throttle.share.value if isinstance(engine.throttle, Yielding) else None
+    at = replace(at, next_day=next_day, rows=rows, share=share, heartbeat_at=datetime.now(UTC))
+    save_backfill(engine.mirror, at)
+    return at
+
+
+def _stop(engine: Engine, spec: TableSpec, at: Backfill, results: list[TableResult], order: BackfillOrder) -> TableResult:
+    save_backfill(engine.mirror, replace(at, heartbeat_at=datetime.now(UTC)))
+    order.each(at)
+    told = f"{at.done_days:,} of {at.all_days:,} days are done; {at.note}, and the next back-fill of these days goes on with {at.next_day}"
+    return replace(summarise(spec, results), unfinished=told)
+
+
+def _tell(days: DayRange) -> str:
+    return f"{days.start} to {days.end - timedelta(days=1)}"

@@ -1,0 +1,133 @@
+"""What should be in the warehouse and is not: the catalog's tables and days, less what the ledger says is there. Pure.
+
+Everything here is derived from what stands, never from what happened: so it does not matter which events were missed.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from pipelines.state.status import TableStatus
+from pipelines.sync.model import DayRange
+from pipelines.sync.plan import days_of
+from pipelines.sync.spec import TableSpec
+
+# never_loaded: nothing of the table is there. days_missing: days of the source that no load committed. days_differ, rows_differ: the
+# last comparison with the source found other rows there. unfilled: columns without values in older rows. unfinished: a back-fill that
+# did not come to its end. behind: the source was not read whole for too long.
+GapKind = Literal["never_loaded", "days_missing", "days_differ", "rows_differ", "unfilled", "unfinished", "behind"]
+
+
+@dataclass(frozen=True)
+class Gap:
+    """One piece of work that is left: of a table as a whole, or of ``days``."""
+
+    table: str  # id
+    kind: GapKind
+    told: str
+    remedy: str
+    days: tuple[date, ...] = ()
+    held: str | None = None  # why the table waits for a person
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What is known of one table: what the mirror has."""
+
+    status: TableStatus
+    days: Collection[date] = ()  # that are committed
+    compared: Mapping[str, Any] | None = None  # ``ParityResult.numbers``
+    unfinished: Sequence[DayRange] = ()  # what is left of back-fills that nobody works on
+
+
+def find_gaps(spec: TableSpec, standing: Standing, now: datetime, patience: timedelta) -> list[Gap]:
+    """Return what is left to do of a table; ``patience`` is how old a table may be that was read whole."""
+    return list(_find(spec, standing, now, patience))
+
+
+def _find(spec: TableSpec, standing: Standing, now: datetime, patience: timedelta) -> Iterator[Gap]:
+    status, sync = standing.status, f"daybreak sync {spec.source} {spec.name}"
+    if status.load_id is None:
+        yield Gap(spec.id, "never_loaded", "was never loaded", sync, held=status.held_reason)
+        return
+    missing = _missing_days(spec, standing)
+    if missing:
+        yield _of_days(spec, status, "days_missing", missing, "never loaded")
+    left = sorted({day for span in standing.unfinished for day in days_of(span)} - set(missing))
+    if left:
+        yield _of_days(spec, status, "unfinished", left, "left by a back-fill that did not end")
+    yield from _differing(spec, standing)
+    if status.watermark and status.watermark.unfilled:
+        names = ", ".join(status.watermark.unfilled)
+        yield Gap(spec.id, "unfilled", f"older rows have no values in {names} yet", sync, held=status.held_reason)
+    if status.data_as_of is None or now - status.data_as_of > patience:
+        since = f"{status.data_as_of:%Y-%m-%d %H:%M} UTC" if status.data_as_of else "ever"
+        yield Gap(spec.id, "behind", f"its source was not read whole since {since}", sync, held=status.held_reason)
+
+
+def _missing_days(spec: TableSpec, standing: Standing) -> list[date]:
+    """Return the days that the source has, or had, and no load committed. Its days before ``start`` are left out by declaration."""
+    if spec.partition is None:
+        return []
+    known = sorted(standing.days)
+    seen = standing.status.seen
+    spans = [*([seen] if seen else []), *([DayRange(known[0], known[-1] + timedelta(days=1))] if known else [])]
+    wanted = {day for span in spans for day in days_of(DayRange(max(span.start, spec.partition.start), span.end))}
+    return sorted(wanted - set(known))
+
+
+def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
+    numbers = standing.compared
+    if numbers is None or numbers["outcome"] == "equal":
+        return
+    proven = numbers["missing"] + numbers["extra"] + numbers["different"] - numbers["unsettled"]
+    if proven <= 0:  # what may have changed since the last load is read by the next one, or by the next comparison
+        return
+    told = f"{proven:,} rows are not those of the source"
+    held = numbers["reason"]
+    days = [date.fromisoformat(day) for day in numbers.get("differing_days", ())]
+    if days:
+        yield Gap(spec.id, "days_differ", f"{told}, on {tell_days(days)}", _command(spec, days), tuple(days), held)
+    else:
+        yield Gap(spec.id, "rows_differ", told, f"daybreak reconcile {spec.source} {spec.name} --heal", held=held)
+
+
+def _of_days(spec: TableSpec, status: TableStatus, kind: GapKind, days: Sequence[date], why: str) -> Gap:
+    count = f"{len(days):,} day{'s were' if len(days) > 1 else ' was'}"
+    return Gap(spec.id, kind, f"{count} {why}: {tell_days(days)}", _command(spec, days), tuple(days), status.held_reason)
+
+
+def _command(spec: TableSpec, days: Sequence[date]) -> str:
+    return f"daybreak backfill {spec.source} {spec.name} {min(days)} {max(days)}"
+
+
+def spans_of(days: Collection[date], most: int) -> list[DayRange]:
+    """Return at most ``most`` ranges that hold all ``days``; the narrowest holes between them are closed, so a few days may be more.
+
+    Days that are loaded again although they stand are read and found unchanged; thousands of runs would cost far more.
+    """
+    spans: list[DayRange] = []
+    for day in sorted(days):
+        if spans and spans[-1].end == day:
+            spans[-1] = DayRange(spans[-1].start, day + timedelta(days=1))
+        else:
+            spans.append(DayRange(day, day + timedelta(days=1)))
+    if len(spans) <= most:
+        return spans
+    holes = sorted(range(1, len(spans)), key=lambda at: (spans[at].start - spans[at - 1].end, at))
+    kept = {*sorted(holes[len(spans) - most :])} if most > 1 else set()
+    merged = [spans[0]]
+    for at, span in enumerate(spans[1:], 1):
+        if at in kept:
+            merged.append(span)
+        else:
+            merged[-1] = DayRange(merged[-1].start, span.end)
+    return merged
+
+
+def tell_days(days: Collection[date], most: int = 3) -> str:
+    """Return days as people write them: `2026-03-01 to 2026-03-04, 2026-03-09`, the first few ranges of many."""
+    spans = spans_of(days, len(days) or 1)
+    told = [f"{span.start}" if (span.end - span.start).days == 1 else f"{span.start} to {span.end - timedelta(days=1)}" for span in spans]
+    return ", ".join(told[:most]) + (f" and {len(told) - most} more ranges" if len(told) > most else "")

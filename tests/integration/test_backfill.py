@@ -1,0 +1,300 @@
+"""Days that are loaded again: in windows, from where a dead attempt stopped, and after whoever else is at the table."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from datetime import date, time, timedelta
+
+import psycopg
+import pytest
+
+from pipelines.errors import ConfigError, LoadConflict
+from pipelines.settings import Settings
+from pipelines.state.backfills import Backfill, begin_backfill, new_backfill, unfinished_backfills
+from pipelines.state.mirror import this_process
+from pipelines.sync import backfill
+from pipelines.sync.model import DayRange, TableResult
+from pipelines.sync.steps import set_hook
+from pipelines.wiring import SyncRequest, open_mirror, sync_tables
+from tests.conftest import TODAY, Project
+from tests.integration.command_line import daybreak
+
+DAYS = 10
+FIRST, END = TODAY - timedelta(days=DAYS), TODAY
+NAMED = {"expect_column_values_to_not_be_null": {"column": "name"}, "on_failure": "hold"}
+
+
+@pytest.fixture(autouse=True)
+def two_days_a_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(backfill, "DAYS_PER_LOAD", 2)
+    yield
+    set_hook(None)
+
+
+@pytest.fixture
+def table(project: Project) -> Project:
+    """Ten days of three rows each, all loaded, of which every row changed since: only a back-fill finds the older ones."""
+    project.run(
+        "create table t (id int primary key, name text, at timestamptz)",
+        f"insert into t select i, 'name ' || i, '{TODAY}'::timestamptz - i * interval '8 h' + interval '1 h' from generate_series(1, 30) i",
+    )
+    project.declare(
+        "t", "partitioned", key=["id"], partition={"column": "at", "start": "2026-01-01", "lookback_days": 1}, expectations=[NAMED]
+    )
+    project.commit("t")
+    project.run("update t set name = name || '!'")
+    return project
+
+
+def fill(project: Project, first: date = FIRST, end: date = END, **how: object) -> TableResult:
+    source = project.settings.sources()[0]
+    request = SyncRequest(source, (source.table("t"),), DayRange(first, end), **how)  # type: ignore[arg-type]
+    (result,) = sync_tables(project.settings, request)
+    return result
+
+
+def left(project: Project) -> list[Backfill]:
+    return unfinished_backfills(open_mirror(project.settings.state_url))
+
+
+def loads(project: Project) -> int:
+    return int(project.ask("select count(*) from daybreak.ledger")[0][0])
+
+
+def at_commit(number: int, action: Callable[[], object]) -> None:
+    """Do something when the given load has landed and is about to be committed."""
+    seen: list[str] = []
+
+    def hook(name: str, moment: str) -> None:
+        if (name, moment) == ("gate", "after"):
+            seen.append(name)
+            if len(seen) == number:
+                action()
+
+    set_hook(hook)
+
+
+class Killed(BaseException):
+    """What no handler takes for an error."""
+
+
+def die() -> None:
+    raise Killed
+
+
+def test_days_are_loaded_again_in_windows_and_each_window_is_told(table: Project) -> None:
+    seen: list[Backfill] = []
+    result = fill(table, reason="somebody asked", watch=seen.append)
+    assert (result.outcome, result.unfinished, sum(entry.counts.updated for entry in result.loads)) == ("committed", None, 30)
+    table.check("t")
+    assert [one.done_days for one in seen] == [0, 2, 4, 6, 8, 10]
+    assert [one.rows for one in seen] == [0, 6, 12, 18, 24, 30]
+    assert (seen[-1].state, seen[-1].reason) == ("done", "somebody asked")
+    assert left(table) == []
+
+
+def test_days_without_a_change_are_read_and_leave_no_load(table: Project) -> None:
+    fill(table)
+    before = loads(table)
+    result = fill(table)
+    assert (result.outcome, result.reread_rows, loads(table)) == ("unchanged", 30, before)
+
+
+@pytest.mark.parametrize("number", [1, 3, 5])
+def test_one_that_died_goes_on_with_the_window_it_was_in(table: Project, number: int) -> None:
+    at_commit(number, die)
+    with pytest.raises(Killed):
+        fill(table)
+    set_hook(None)
+    (died,) = left(table)
+    assert died.next_day == FIRST + timedelta(days=2 * (number - 1))
+    result = fill(table)
+    assert len(result.loads) == 5 - (number - 1)
+    table.check("t")
+    assert left(table) == []
+
+
+def test_one_that_died_begins_anew_where_that_is_asked_for(table: Project) -> None:
+    at_commit(4, die)
+    with pytest.raises(Killed):
+        fill(table)
+    set_hook(None)
+    result = fill(table, is_anew=True)
+    assert (len(result.loads), result.reread_rows) == (2, 18)
+    assert left(table) == []
+
+
+def test_other_days_are_a_back_fill_of_their_own_and_all_of_them_are_the_rest_of_it_too(table: Project) -> None:
+    at_commit(2, die)
+    with pytest.raises(Killed):
+        fill(table)
+    set_hook(None)
+    fill(table, FIRST, FIRST + timedelta(days=2))
+    assert [one.left for one in left(table)] == [DayRange(FIRST + timedelta(days=2), END)]
+    fill(table, FIRST + timedelta(days=1), END)
+    assert left(table) == []
+    table.check("t")
+
+
+def test_a_live_sync_in_the_middle_goes_first_and_is_planned_once(table: Project) -> None:
+    outcomes: list[str] = []
+    live = threading.Thread(target=lambda: outcomes.append(table.sync("t").outcome))
+    began = threading.Event()
+
+    def meet() -> None:
+        set_hook(lambda name, moment: began.set() if (name, moment) == ("plan", "after") else None)
+        live.start()
+        assert began.wait(20)
+
+    at_commit(3, meet)
+    result = fill(table)
+    live.join()
+    assert outcomes == ["committed"]
+    assert result.outcome == "committed"
+    table.check("t")
+    mirror = open_mirror(table.settings.state_url)
+    attempts = mirror.engine.connect().exec_driver_sql("select outcome, error from attempts where not is_backfill").fetchall()
+    assert [outcome for outcome, _ in attempts] == ["committed", "committed"], attempts
+
+
+def test_two_of_the_same_days_are_not_done_at_once(table: Project) -> None:
+    refused: list[str | None] = []
+
+    def second() -> None:
+        set_hook(None)
+        refused.append(fill(table, FIRST + timedelta(days=4), END).held_reason)
+
+    at_commit(2, second)
+    fill(table)
+    assert refused[0] is not None
+    assert f"by process {this_process()}" in refused[0]
+    assert open_mirror(table.settings.state_url).status("shop.t").held_reason is None
+    table.check("t")
+
+
+def test_a_dead_ones_days_can_be_taken_over_and_a_living_ones_cannot(table: Project) -> None:
+    mirror, days = open_mirror(table.settings.state_url), DayRange(FIRST, END)
+    begun = begin_backfill(mirror, new_backfill("shop.t", days, "", None), is_anew=False)
+    assert begun.process.endswith(f"/{os.getpid()}")
+    with pytest.raises(LoadConflict):
+        begin_backfill(mirror, new_backfill("shop.t", DayRange(FIRST, FIRST + timedelta(days=1)), "", None), is_anew=False)
+    begin_backfill(mirror, new_backfill("shop.u", days, "", None), is_anew=False)
+
+
+def test_it_reads_only_in_its_hours_and_goes_on_in_the_next_ones(table: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter([time(4, 58), time(4, 59), time(5, 0)])
+    monkeypatch.setattr(Settings, "local_time", lambda _settings: next(clock))
+    table.environment["DAYBREAK_BACKFILL_HOURS"] = "20:00-05:00"
+    result = fill(table)
+    assert result.unfinished is not None
+    assert result.unfinished.startswith("4 of 10 days are done; back-fills may read from 20:00 to 05:00")
+    assert len(result.loads) == 2
+    (paused,) = left(table)
+    assert (paused.state, paused.is_at_work) == ("paused", False)
+    monkeypatch.setattr(Settings, "local_time", lambda _settings: time(23, 0))
+    assert len(fill(table).loads) == 3
+    table.check("t")
+
+
+def test_sessions_at_work_on_the_source_slow_it_down(table: Project) -> None:
+    table.environment["DAYBREAK_BACKFILL_MAX_SESSIONS"] = "1"
+    seen: list[Backfill] = []
+    stop = threading.Event()
+
+    def work() -> None:
+        with psycopg.connect(table.url, autocommit=True) as connection:
+            while not stop.is_set():
+                connection.execute("select pg_sleep(0.2)")
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        fill(table, watch=seen.append)
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    shares = [one.share for one in seen if one.share is not None]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[-1] < 0.1
+    table.check("t")
+
+
+def test_a_window_that_a_gate_holds_keeps_none_behind_it_waiting(table: Project) -> None:
+    table.run("update t set name = null where id = 28")  # of the first day
+    result = fill(table)
+    assert result.outcome == "held"
+    assert len(result.loads) == 4
+    assert table.ask("select count(*) from raw_shop.t where name like '%!'") == [(24,)]
+    assert left(table) == []
+
+
+def test_one_that_cannot_reach_its_source_leaves_the_table_as_it_was(table: Project) -> None:
+    url, table.url = table.url, "postgresql://nobody@127.0.0.1:1/x"
+    result = fill(table)
+    table.url = url
+    assert result.outcome == "held"
+    status = open_mirror(table.settings.state_url).status("shop.t")
+    assert status.held_reason is None
+    fill(table)
+    table.check("t")
+
+
+def test_days_before_the_start_and_days_that_are_not_over_are_left_out(table: Project) -> None:
+    result = fill(table, date(2020, 1, 1), TODAY + timedelta(days=30))
+    assert result.outcome == "committed"
+    assert table.ask("select count(*) from daybreak.windows where day is not null and day < '2026-01-01'") == [(0,)]
+    assert "none of these days" in fill(table, date(2020, 1, 1), date(2020, 1, 5)).note
+
+
+def test_gaps_name_the_back_fill_that_fills_them(table: Project) -> None:
+    fill(table)
+    assert daybreak(table, "gaps").tells("Nothing is missing.")
+    table.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "4"
+    table.run(f"insert into t select 100 + i, 'new', '{FIRST}'::timestamptz - i * interval '1 day' from generate_series(1, 9) i")
+    table.sync("t")
+    said = daybreak(table, "gaps", "shop", "t")
+    last = FIRST - timedelta(days=1)
+    command = ["backfill", "shop", "t", str(last - timedelta(days=4)), str(last)]
+    assert said.exit_code == 3
+    assert said.tells("5 days were never loaded", f"daybreak {' '.join(command)}")
+    said = daybreak(table, *command)
+    assert said.exit_code == 0
+    assert said.tells("0 of 5 days", "5 of 5 days", "committed")
+    assert daybreak(table, "gaps").exit_code == 0
+    table.sync("t")
+    table.check("t")
+
+
+def test_status_shows_a_back_fill_that_died(table: Project) -> None:
+    at_commit(3, die)
+    with pytest.raises(Killed):
+        fill(table)
+    set_hook(None)
+    assert daybreak(table, "status").tells("shop.t: back-fill of", "4 of 10 days", "failed")
+    assert daybreak(table, "gaps").tells("6 days were left by a back-fill that did not end")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("shop", "t", "2026-03-05", "2026-03-01"), "is before the first"),
+        (("shop", "t", "yesterday", "2026-03-01"), "does not match the format"),
+        (("shop", "u", "2026-03-01", "2026-03-02"), "so it has no days that could be loaded again"),
+        (("shop", "nothing", "2026-03-01", "2026-03-02"), "has no table `nothing`"),
+        (("nowhere", "t", "2026-03-01", "2026-03-02"), "has no source `nowhere`"),
+    ],
+)
+def test_what_makes_no_back_fill_is_told(table: Project, arguments: tuple[str, ...], told: str) -> None:
+    table.declare("u", "snapshot")
+    said = daybreak(table, "backfill", *arguments)
+    assert said.exit_code == 2
+    assert said.tells(told)
+
+
+@pytest.mark.parametrize("hours", ["20:00", "25:00-05:00", "05:00-05:00", "evening-morning"])
+def test_hours_that_are_none_are_told(table: Project, hours: str) -> None:
+    table.environment["DAYBREAK_BACKFILL_HOURS"] = hours
+    with pytest.raises(ConfigError, match="DAYBREAK_BACKFILL_HOURS"):
+        _ = table.settings
