@@ -64,22 +64,41 @@ def _without_unfit(rows: Any) -> Any:
 
 def _all_same(found: Any) -> Any:
     changed, same = found
-    return (), (*changed, *same)
+    return (), (*same, *changed)
+
+
+def _oldest_same(found: Any) -> Any:
+    changed, same = found
+    return changed[2:], (*same, *changed[:2])
 
 
 LANDING = (
-    Mutation("the mask step loses a row", "orders", read, "mask", after(lambda rows: rows.slice(1))),
     Mutation("a staged file is skipped", "orders", load, "_stage", after(_without_a_file)),
+    Mutation("a chunk has the rows of the one before", "orders", LoadFolder, "add_chunk", _stale_buffer),
+    Mutation(
+        "rows that step aside are not written down",
+        "orders",
+        LoadFolder,
+        "write_aside",
+        lambda original: lambda folder, chunk, slices: original(folder, chunk, [[] for _ in slices]),
+    ),
+    Mutation("the quarantine is not kept", "orders", duckdb_commit, "replace_quarantine", instead(None)),
+    Mutation("a changed day is taken for unchanged", "events", engine, "changed_days", after(_oldest_same)),
+)
+MORE_LANDING = (
+    Mutation("the mask step loses a row", "orders", read, "mask", after(lambda rows: rows.slice(1))),
     Mutation("a staged file is loaded twice", "stock", load, "_stage", after(_with_a_file_twice)),
     Mutation("a file has a row less than its record", "events", store.pq, "write_table", _short_file),
     Mutation("a file is torn after its record", "stock", LoadFolder, "add_chunk", _torn),
-    Mutation("a chunk has the rows of the one before", "orders", LoadFolder, "add_chunk", _stale_buffer),
     Mutation("the record of a chunk is lost", "stock", LoadFolder, "add_chunk", _forgotten_record),
-    Mutation("rows that fit no type are left out", "orders", read, "mask", after(lambda rows: rows.filter(rows.column("_daybreak_unfit").is_null()))),
-    Mutation("rows that step aside are not written down", "orders", LoadFolder, "write_aside", lambda original: lambda folder, chunk, slices: original(folder, chunk, [[] for _ in slices])),
-    Mutation("the quarantine is not kept", "orders", duckdb_commit, "replace_quarantine", instead(None)),
-    Mutation("a changed day is taken for unchanged", "events", engine, "changed_days", after(_all_same)),
-    Mutation("a digest counts rows and not their content", "events", scan, "_digest", instead("0")),
+    Mutation(
+        "rows that fit no type are left out",
+        "orders",
+        read,
+        "mask",
+        after(lambda rows: rows.filter(rows.column("_daybreak_unfit").is_null())),
+    ),
+    Mutation("a digest counts rows and not their content", "prices", scan, "_digest", instead("0")),
     Mutation("every row is taken for bad", "stock", gating, "unfit_positions", lambda _: lambda rows: list(range(rows.num_rows))),
     Mutation(
         "a changed load is taken for unchanged",

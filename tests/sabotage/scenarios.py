@@ -66,6 +66,13 @@ def sync_before_a_tie(project: Project, table: str) -> None:
     project.sync(table)
 
 
+def sync_around_an_update(project: Project, table: str) -> None:
+    """Sync, and once more after some rows changed, and no row came or went."""
+    project.sync(table)
+    project.run(f"update {table} set n = n + 1000 where id < 10")
+    project.sync(table)
+
+
 def sync_while_a_row_moves(project: Project, table: str) -> None:
     """Sync while a row that was read in the first chunk is updated, so that it is read again in a later one."""
     moves = ["update moving set n = 1000, version = 85 where id = 41"]
@@ -136,6 +143,15 @@ SCENARIOS = {
         tables.CHANGE_EVENTS,
         sync,
         environment={"DAYBREAK_TIME_ZONE": "Europe/Berlin"},
+    ),
+    "prices": Scenario(
+        "prices",
+        "snapshot",
+        {"key": ["id"]},
+        ("create table prices (id int primary key, n int)", "insert into prices select i, i from generate_series(1, 40) i"),
+        ("insert into prices values (41, 41)",),
+        sync_around_an_update,
+        ("update prices set n = n - 1000 where id < 10",),
     ),
     "stock": Scenario("stock", "snapshot", {"key": ["sku"]}, tables.MAKE_STOCK, tables.CHANGE_STOCK, sync),
     "lines": Scenario("lines", "snapshot", {}, tables.MAKE_LINES, tables.CHANGE_LINES, sync),
