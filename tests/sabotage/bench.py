@@ -35,6 +35,7 @@ BALANCE, LANDING, GATE, SCHEMA, WAREHOUSE, PARITY, MENDED = (
 )
 NOBODY = "nobody"
 MAX_TOLD = 120
+CONFIG: dict[str, Any] = {"preserve_insertion_order": False}  # the engine's own; DuckDB shares a file among connections of one
 REFUSED = (BALANCE, LANDING, GATE, SCHEMA, WAREHOUSE)
 COUNTED = (BALANCE, PARITY)  # what the issue asks for; all else is told apart
 
@@ -69,9 +70,9 @@ class Bench:
         """Let the pipeline work with the defect in it, and see who catches it."""
         scenario = SCENARIOS[mutation.scenario]
         with self._copy(scenario) as project:
-            with _warm(project):
+            with warm(project):
                 caught_by, told, result = _work(project, scenario, mutation)
-            with _warm(project, read_only=True):
+            with warm(project, read_only=True):
                 if caught_by in REFUSED and scenario.story is sync:
                     assert project.loads() == self._loads[scenario.table], "what was refused must not be committed"
                 wrong = wrong_rows(project, scenario.table)
@@ -82,7 +83,7 @@ class Bench:
         """Do the same without any defect: what the comparison says then, and how many rows are wrong."""
         scenario = SCENARIOS[name]
         with self._copy(scenario) as project:
-            with _warm(project):
+            with warm(project):
                 scenario.story(project, scenario.table)
                 outcome = compare(project, scenario.table).outcome
             return outcome, wrong_rows(project, scenario.table).total()
@@ -119,10 +120,10 @@ def open_bench(server: str, folder: Path) -> Iterator[Bench]:
 
 
 @contextlib.contextmanager
-def _warm(project: Project, *, read_only: bool = False) -> Iterator[None]:
+def warm(project: Project, *, read_only: bool = False) -> Iterator[None]:
     """Keep the warehouse open, so that each of the engine's openings of it, two dozen a trial, takes a millisecond and not thirty."""
-    config: dict[str, Any] = {} if read_only else {"preserve_insertion_order": False}
-    with duckdb.connect(str(project.home / "warehouse.duckdb"), read_only=read_only, config=config):
+    file = str(project.home / "warehouse.duckdb")
+    with duckdb.connect(file, read_only=read_only, config={} if read_only else CONFIG):
         yield
 
 
