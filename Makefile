@@ -60,7 +60,7 @@ torture: $(VENV)/.dev ## Kill syncs and mornings N times (200) at random, and pr
 	@$(BIN)/python -m tests.crash.torture --n $(N) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 .PHONY: sabotage
-sabotage: $(VENV)/.dev ## Break the pipeline in some ninety ways, and print which check caught which
+sabotage: $(VENV)/.dev ## Break the pipeline in some eighty ways, and print which check caught which
 	@$(BIN)/python -m tests.sabotage.report
 
 .PHONY: lint

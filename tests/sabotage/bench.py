@@ -146,6 +146,8 @@ def _refusal(project: Project, scenario: Scenario) -> tuple[str, str] | None:
     try:
         scenario.story(project, scenario.table)
     except DaybreakError as error:
+        if _who(error) == BALANCE:
+            return BALANCE, "the load does not balance"
         told = error.what.replace(str(project.home), "…")
         return _who(error), told if len(told) < MAX_TOLD else f"{told[:MAX_TOLD]}…"
     held = _held_reason(project, scenario.table)
@@ -191,3 +193,17 @@ def wrong_rows(project: Project, table: str) -> Keys:
     known = {tuple(json.loads(row["key"])) for row in aside}
     wrong = {tuple(row[at] for at in positions) for row in ((source - warehouse) + (warehouse - source))}
     return Counter(dict.fromkeys(wrong - known, 1))
+
+
+def problems_of(trial: Trial) -> list[str]:
+    """Return what is not as it should be: no effect, nobody who caught it (or somebody, against what it says), wrong keys named."""
+    name = trial.mutation.name
+    told = []
+    if not trial.effect:
+        told.append(f"{name}: changes nothing, so it is no mutation")
+    expected = {NOBODY: bool(trial.mutation.unseen), MENDED: bool(trial.mutation.also)}
+    if any((trial.caught_by == late) != is_expected for late, is_expected in expected.items()):
+        told.append(f"{name}: caught by {trial.caught_by}, which was not expected")
+    if trial.misnamed:
+        told.append(f"{name}: {trial.misnamed} rows are named and right, or wrong and not named")
+    return told

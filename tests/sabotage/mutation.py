@@ -1,7 +1,7 @@
 """What a mutation of the pipeline is: one function of the engine that does something else while it is on. No mutations in here."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
@@ -17,7 +17,8 @@ Wrap = Callable[[Any], Any]  # takes the function that stands there, returns wha
 class Mutation:
     """A defect: ``place.function`` becomes ``wrap`` of itself. ``scenario`` is the table that shows it.
 
-    ``unseen`` says why nothing can catch it, of the few that nothing does; a test holds that this is still so.
+    ``also`` are other places that the same function is used from by its name, so that they have the defect too: those of the comparison,
+    which sees nothing then until it is mended. ``unseen`` says why nothing can catch it, of the few that nothing does.
     """
 
     name: str
@@ -26,11 +27,15 @@ class Mutation:
     function: str
     wrap: Wrap
     unseen: str = ""
+    also: tuple[Any, ...] = ()
 
     @contextmanager
     def on(self) -> Iterator[None]:
         """Have the defect while the block runs."""
-        with patch.object(self.place, self.function, self.wrap(getattr(self.place, self.function))):
+        defect = self.wrap(getattr(self.place, self.function))
+        with ExitStack() as places:
+            for place in (self.place, *self.also):
+                places.enter_context(patch.object(place, self.function, defect))
             yield
 
 

@@ -1,4 +1,4 @@
-"""`make sabotage`: tries every mutation of the pipeline and of the rows, and prints which check caught which.
+"""`make sabotage`: tries every mutation of the pipeline, and prints which check caught which.
 
 Ends with 1 if the balance or the comparison caught fewer than 29 of the thirty, or if anything else is not as it is expected.
 """
@@ -16,7 +16,7 @@ from rich.progress import track
 from rich.table import Table
 
 from tests.crash.torture import open_source_server
-from tests.sabotage.bench import COUNTED, NOBODY, Trial, open_bench
+from tests.sabotage.bench import COUNTED, NOBODY, Trial, open_bench, problems_of
 from tests.sabotage.mutations import ENOUGH, MORE, THIRTY
 from tests.sabotage.scenarios import SCENARIOS
 
@@ -39,19 +39,6 @@ def main() -> int:
     for problem in problems:
         console.print(problem, style="red", highlight=False, markup=False)
     return 1 if problems else 0
-
-
-def problems_of(trial: Trial) -> list[str]:
-    """Return what is not as it should be: a mutation without effect, one that nobody caught, keys that are wrongly named."""
-    name = trial.mutation.name
-    told = []
-    if not trial.effect:
-        told.append(f"{name}: changes nothing, so it is no mutation")
-    if (trial.caught_by == NOBODY) != bool(trial.mutation.unseen):
-        told.append(f"{name}: caught by {trial.caught_by}, which was not expected")
-    if trial.misnamed:
-        told.append(f"{name}: {trial.misnamed} rows are named and right, or wrong and not named")
-    return told
 
 
 def show(console: Console, trials: Sequence[Trial], title: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.sources import postgres
+from pipelines.sources import postgres, postgres_parity, postgres_sql
 from pipelines.sync.protocols import UNFIT_COLUMN
 from tests.sabotage.mutation import Mutation, after, changing, each
 
@@ -28,6 +28,10 @@ def _through_float(value: Decimal) -> Decimal:
 
 def _wrapped(value: int) -> int:
     return (value + 2**31) % 2**32 - 2**31
+
+
+def _trimming(original: Any) -> Any:
+    return lambda column, type_: f"rtrim({original(column, type_)})" if type_.name == "text" else original(column, type_)
 
 
 def _by_scalar(work: Any, scalar: Any) -> Any:
@@ -71,6 +75,8 @@ VALUES = (
     changing("what fits no type becomes NULL", "orders", UNFIT_COLUMN, _nothing),
 )
 MORE_VALUES = (
+    # The comparison reads by the very same expression, so it sees nothing as long as the defect is in that.
+    Mutation("what is read and compared is trimmed", "lines", postgres_sql, "value_expression", _trimming, also=(postgres_parity,)),
     changing("NULL becomes empty text", "orders", "city", lambda column: pc.fill_null(column, "")),
     changing("text is folded to lower case", "orders", "name", pc.utf8_lower),
     changing("keys are folded to lower case", "orders", "region", pc.utf8_lower),
