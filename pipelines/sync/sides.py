@@ -14,6 +14,7 @@ from pipelines.sync.spec import TableSpec
 
 NO_DAY = "none"  # the day of rows that are in no day
 NULL_TEXT = "~"  # stands for NULL in a row's text; no value is written so
+UNFIT_TEXT = "!"  # stands in the source's text for a value that no landing type holds: no row of the warehouse is equal to it
 NUMBER_DIGITS = 15  # hex digits of a row's md5 that make its number: 60 bits, which are positive in every engine's bigint
 
 CutKind = Literal["day", "range", "hash"]
