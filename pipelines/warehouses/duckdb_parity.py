@@ -12,6 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.landing.scan import day_expression, quote
+from pipelines.sync.schema import DELETED_AT
 from pipelines.sync.shape import Column
 from pipelines.sync.sides import NO_DAY, NULL_TEXT, NUMBER_DIGITS, Digest, HashedRow, Scope, Stretch
 from pipelines.warehouses import duckdb_sql as sql
@@ -34,8 +35,13 @@ class DuckDBSide:
         if scope.spec.key and pa.types.is_integer(scope.schema.column(scope.spec.key[0]).arrow_type):
             name = quote(scope.spec.key[0])
             span = f"coalesce(min({name}), 0), coalesce(max({name}), 0)"
-        ((rows, least, greatest),) = self._ask(scope, f"select count(*), {span} from {sql.raw_table(scope.spec)} where {_where(scope)}")
+        where = f"{_where(scope)} and {_stands(scope)}"
+        ((rows, least, greatest),) = self._ask(scope, f"select count(*), {span} from {sql.raw_table(scope.spec)} where {where}")
         return int(rows), int(least), int(greatest)
+
+    def count_marked(self, scope: Scope) -> int:
+        """Return the number of rows with a mark."""
+        return int(self._ask(scope, f"select count({DELETED_AT}) from {sql.raw_table(scope.spec)}")[0][0])
 
     def hash_buckets(self, scope: Scope, _stretches: Sequence[Stretch]) -> Mapping[str, Digest]:
         """Return the digests of all buckets. Others get the file in between, if there are many rows: sums can be added."""
@@ -108,8 +114,15 @@ def _plain(scope: Scope, where: str) -> str:
     key = [scope.schema.column(name) for name in scope.spec.key]
     texts = f"[{', '.join(sql.as_text(quote(column.name), column.arrow_type) for column in key)}]"
     own = hash_of(key) if key else "h"
-    hashes = f"{hash_of(scope.columns)} as h, {own} as k, {_base(scope)} as b"
-    return f"select {texts} as texts, {hashes} from {sql.raw_table(scope.spec)} where {where}"
+    row = hash_of(scope.columns)
+    if scope.marked == "unlike":
+        row = f"case when {DELETED_AT} is null then {row} else md5({row}) end"
+    hashes = f"{row} as h, {own} as k, {_base(scope)} as b"
+    return f"select {texts} as texts, {hashes} from {sql.raw_table(scope.spec)} where {where} and {_stands(scope)}"
+
+
+def _stands(scope: Scope) -> str:
+    return f"{DELETED_AT} is null" if scope.marked == "gone" else "true"
 
 
 def _is_plain_key(scope: Scope) -> str | None:
