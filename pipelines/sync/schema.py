@@ -72,7 +72,8 @@ def check_names(spec: TableSpec, schema: TableSchema) -> None:
     for column in raw_columns(spec, schema):
         folded = column.name.casefold()
         if folded in RESERVED or (folded == DELETED_AT and spec.marks_deleted):
-            problems.append(f"{spec.id}: the column `{column.name}` has a name that Daybreak uses itself.")
+            use = " for `deleted_rows: mark`" if folded == DELETED_AT else ""
+            problems.append(f"{spec.id}: the column `{column.name}` has a name that Daybreak uses itself{use}.")
         elif folded in seen:
             problems.append(f"{spec.id}: the columns `{seen[folded]}` and `{column.name}` are one name to the warehouse.")
         seen.setdefault(folded, column.name)
