@@ -97,8 +97,8 @@ class TableEntry(_Strict):
     )
     max_deletes: Limit = Field(
         default=0.05,
-        description="how many rows `daybreak reconcile --heal` deletes by itself: rows (a whole number), or a share (`0.05`, with a point) "
-        "of those compared, of which ten are always tolerated; beyond it nothing is deleted until a person says so",
+        description="how many rows `daybreak reconcile --heal` deletes, or marks, by itself: rows (a whole number), or a share (`0.05`, "
+        "with a point) of those compared, of which ten are always tolerated; beyond it nothing is deleted until a person says so",
     )
     contract: Contract | None = Field(default=None, description="what a change of the table's schema may do; else the source's")
     owner: str | None = Field(default=None, pattern=OWNER, description="who answers for the table; else the source's owner")
