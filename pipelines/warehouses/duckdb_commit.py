@@ -128,7 +128,7 @@ class Commit:
         load, spec = self._load, self._load.spec
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         before, is_filled = self._total(), self._has_rows()
-        self._void_days(before)
+        self._void_days(is_filled=is_filled)
         landed = self._count("landed")
         deleted, marked_before = duckdb_marks.delete_vanished(self._execute, load, **stamp) if is_filled else (0, 0)
         if load.plan.window.columns:
@@ -181,11 +181,11 @@ class Commit:
             return False
         return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
 
-    def _void_days(self, before: int) -> None:
+    def _void_days(self, *, is_filled: bool) -> None:
         """Empty the digests of days that do not stand as they were read, before rows leave them; all of them if all is read again."""
         if self._load.spec.partition and self._load.plan.window.keys:
             self._void_touched_days()
-        elif self._load.spec.partition and before:
+        elif self._load.spec.partition and is_filled:
             self._void_strayed_days(is_every=self._is_reread)
 
     def _void_strayed_days(self, *, is_every: bool) -> None:

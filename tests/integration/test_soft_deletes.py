@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from pipelines.state.parity_wording import tell_parity
 from pipelines.sync.model import Counts
 from tests.conftest import Project
 from tests.integration.test_reconcile import by_hand, make_orders, named, reconcile
@@ -50,11 +51,11 @@ def test_a_row_that_is_gone_stays_with_the_time_that_it_was_noticed_and_counts_a
     assert (healed.outcome, healed.deleted, healed.marked, healed.source_rows, healed.warehouse_rows) == ("equal", 2, 2, 28, 28)
     assert marked(project) == [3, 4]
     assert project.ask("select name, n, updated_at from raw_shop.t where id = 3") == before
-    of_the_load = "join daybreak.ledger using (load_id)"
-    stamped = (
-        f"select _deleted_at = _loaded_at and _loaded_at = committed_at from (select *, _load_id as load_id from raw_shop.t) {of_the_load}"
-    )
-    assert project.ask(f"{stamped} where id in (3, 4)") == [(True,), (True,)]
+    told = tell_parity(healed.numbers)
+    assert "28 = 28, content equal" in told
+    assert "2 deleted; 2 gone from the source and kept with a mark" in told
+    stamped = "select _deleted_at = _loaded_at, committed_at = _loaded_at from raw_shop.t join daybreak.ledger on load_id = _load_id"
+    assert project.ask(f"{stamped} where id in (3, 4)") == [(True, True), (True, True)]
     assert last_counts(project) == Counts(read=0, deleted=2)
     assert_sums_agree(project)
     project.check("t")
