@@ -43,10 +43,10 @@ class Cut:
 class Scope:
     """Which rows are compared, in which columns, and how they are cut.
 
-    ``value``: rows whose cursor is at most this text, and those without a cursor. ``settled``: the last load must have seen what is
-    below it (`<`) or up to it (`<=`). ``first_day`` to ``end_day`` (exclusive) and rows in no day: of a partitioned table.
-    ``aside`` are hashes of keys that are left out on both sides, ``ahead`` only in the warehouse. ``only``: names of buckets of
-    ``only_digits``, if not all are asked for.
+    ``value``: the source's rows whose cursor is at most this text, and those without a cursor. ``settled``: the last load must have
+    seen what is below it (`<`) or up to it (`<=`). ``first_day`` to ``end_day`` (exclusive) and rows in no day: of a partitioned
+    table. ``aside`` are hashes of keys that are left out on both sides, ``ahead`` only in the warehouse. ``only``: names of buckets
+    of ``only_digits``, if not all are asked for.
     """
 
     spec: TableSpec
