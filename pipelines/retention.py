@@ -79,5 +79,6 @@ def _drop_history(mirror: Mirror, before: datetime) -> None:
         sa.delete(t.attempts).where(t.attempts.c.started_at < old),
         sa.delete(t.verdicts).where(t.verdicts.c.judged_at < old),
         sa.delete(t.results).where(t.results.c.noted_at < old),
+        sa.delete(t.backfills).where(t.backfills.c.heartbeat_at < old),
         sa.delete(t.ledger).where(t.ledger.c.committed_at < old, t.ledger.c.load_id.not_in(needed)),
     )

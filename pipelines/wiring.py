@@ -1,10 +1,11 @@
 """Puts an engine together from settings, and syncs the tables of a source on a few threads. No Dagster in here."""
 
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError, SourceUnavailable, WarehouseUnavailable
@@ -20,7 +21,7 @@ from pipelines.sync.engine import sync_table
 from pipelines.sync.model import DayRange, TableResult
 from pipelines.sync.protocols import Source
 from pipelines.sync.spec import SourceSpec, TableSpec
-from pipelines.sync.throttle import Manners, Throttle, Unthrottled, Yielding
+from pipelines.sync.throttle import LEAST_OF_FILL, Manners, Throttle, Unthrottled, Yielding
 from pipelines.warehouses import duckdb_file, open_warehouse
 
 TRIES = 3  # what may be retried is tried again before a table is held
@@ -48,6 +49,7 @@ class SyncRequest:
     reason: str = ""
     watch: Callable[[Backfill], None] = ignore_backfill
     is_anew: bool = False
+    stop: threading.Event = field(default_factory=threading.Event)  # ends a back-fill as soon as that loses nothing
 
 
 @lru_cache(maxsize=8)
@@ -90,23 +92,22 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
             clock=settings.now,
             today=settings.local_today,
             progress=request.progress,
-            throttle=_make_throttle(settings, source, is_waiting=True) if request.days else Unthrottled(),
+            throttle=_make_throttle(settings, source, request.stop) if request.days else Unthrottled(),
             run_id=request.run_id,
             is_backfill=request.days is not None,
-            filling=lambda: _make_throttle(settings, source, is_waiting=False),
+            filling=lambda: _make_throttle_of_fill(settings, source),
         )
 
 
-def _make_throttle(settings: Settings, source: Source, *, is_waiting: bool) -> Throttle:
-    """Return the throttle of a back-fill, which lets live syncs go first; or (not ``is_waiting``) of what a live sync fills itself."""
+def _make_throttle(settings: Settings, source: Source, stop: threading.Event) -> Throttle:
+    """Return the throttle of a back-fill, which lets live syncs go first."""
     mirror = open_mirror(settings.state_url)
-    return Yielding(
-        Manners(
-            activity=source.activity,
-            is_synced=lambda table_id: is_waiting and is_synced(mirror, table_id),
-            max_sessions=settings.backfill_max_sessions,
-        )
-    )
+    return Yielding(Manners(source.activity, lambda table_id: is_synced(mirror, table_id), settings.backfill_max_sessions, stop))
+
+
+def _make_throttle_of_fill(settings: Settings, source: Source) -> Throttle:
+    """Return the throttle of what a live sync fills itself."""
+    return Yielding(Manners(source.activity, lambda _table_id: False, settings.backfill_max_sessions), LEAST_OF_FILL)
 
 
 def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableResult], None] | None = None) -> Sequence[TableResult]:
@@ -120,10 +121,14 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
     given_up: list[DaybreakError] = []
     with ThreadPoolExecutor(workers, thread_name_prefix=f"sync-{request.source.name}") as pool:
         futures = [pool.submit(_sync_or_hold, settings, request, table, given_up) for table in request.tables]
-        for future in as_completed(futures):  # told at once, so that little is forgotten if this process is killed
-            result = future.result()
-            if each:
-                each(result)
+        try:
+            for future in as_completed(futures):  # told at once, so that little is forgotten if this process is killed
+                result = future.result()
+                if each:
+                    each(result)
+        except BaseException:  # of a person who interrupts, above all
+            request.stop.set()
+            raise
         return [future.result() for future in futures]
 
 

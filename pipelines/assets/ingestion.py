@@ -73,8 +73,8 @@ def _make_multi_asset(
             table = source.table(result.table.partition(".")[2])
             for day in _committed_days(result.loads) if partitions else ():
                 context.log_event(dg.AssetMaterialization(raw_key(table), partition=day.isoformat()))
-            if result.unfinished:  # its output would stand for all days of the run
-                left.append(f"{table.id}: {result.unfinished}.")
+            if request.days and (result.unfinished or result.held_reason):  # its output would stand for all days of the run
+                left.append(f"{table.id}: {result.unfinished or result.held_reason}")
             else:
                 yield make_result(mirror, table, result)
         if left:

@@ -48,8 +48,8 @@ class OpenAttempt:
 
 
 def open_attempts(mirror: Mirror) -> list[OpenAttempt]:
-    """Return the newest attempt of each table where that has not ended, by table."""
-    newest = sa.select(sa.func.max(attempts.c.attempt_id)).group_by(attempts.c.table_id)
+    """Return the newest attempt of each table where that has not ended, by table; not those of back-fills, which tell of themselves."""
+    newest = sa.select(sa.func.max(attempts.c.attempt_id)).where(~attempts.c.is_backfill).group_by(attempts.c.table_id)
     query = sa.select(attempts).where(attempts.c.attempt_id.in_(newest), attempts.c.finished_at.is_(None))
     return [_read(row) for row in mirror.read(query.order_by(attempts.c.table_id))]
 
@@ -64,7 +64,7 @@ def is_synced(mirror: Mirror, table_id: str) -> bool:
 def measure_pace(mirror: Mirror, table_id: str) -> float | None:
     """Return how many rows a second the table's last loads came to, from the first question to the commit; None if none read a row."""
     columns = (attempts.c.rows_read, attempts.c.started_at, attempts.c.finished_at)
-    ended = attempts.c.finished_at.is_not(None) & (attempts.c.outcome == "committed") & (attempts.c.rows_read > 0)
+    ended = attempts.c.finished_at.is_not(None) & (attempts.c.outcome == "committed") & (attempts.c.rows_read > 0) & ~attempts.c.is_backfill
     query = sa.select(*columns).where(attempts.c.table_id == table_id, ended).order_by(attempts.c.attempt_id.desc()).limit(LAST_LOADS)
     rows = mirror.read(query)
     seconds = sum((datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds() for _, start, end in rows)
@@ -86,7 +86,9 @@ def is_at_work(process: str, started_at: datetime, heartbeat_at: datetime) -> bo
         born_at = _born_at(int(number))
     except ProcessLookupError:
         return False
-    return born_at is None or born_at <= started_at + CLOCK_SLACK
+    if born_at is None:  # then the number may be another process's by now
+        return datetime.now(UTC) - heartbeat_at < SILENT_AFTER
+    return born_at <= started_at + CLOCK_SLACK
 
 
 def _born_at(process_id: int) -> datetime | None:

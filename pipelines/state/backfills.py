@@ -76,8 +76,9 @@ class Backfill:
         state = "died" if self.state == "running" and not self.is_at_work else self.state
         left = self.remaining(datetime.now(UTC)) if self.is_at_work else None
         eta = f", {_tell_duration(left)} left" if left is not None else ""
+        why = f" ({self.reason})" if self.reason else ""
         share = f", reads {self.share:.0%} of the time" if self.share is not None and self.is_at_work else ""
-        return f"{told}, {state}{eta}{share}{f'; {self.note}' if self.note else ''}"
+        return f"{told}, {state}{why}{eta}{share}{f'; {self.note}' if self.note else ''}"
 
 
 _STORED = TypeAdapter(Backfill)
@@ -97,23 +98,53 @@ def begin_backfill(mirror: Mirror, wanted: Backfill, *, is_anew: bool) -> Backfi
     table_id, days = wanted.table_id, wanted.days
     open_ones = unfinished_backfills(mirror, table_id)
     for one in open_ones:
-        if one.is_at_work and one.days.start < days.end and days.start < one.days.end:
-            raise LoadConflict(
-                f"{table_id} is being back-filled: {one.days.start} to {one.days.end - timedelta(days=1)}, "
-                f"since {one.began_at:%Y-%m-%d %H:%M:%S} UTC, by process {one.process}.",
-                safe="Nothing was read.",
-                remedy="Wait for it, or end that process: the next back-fill of these days goes on where it was.",
-                table=table_id,
-            )
+        if one.is_at_work and _overlap(one, days):
+            raise _busy(one)
     same = next((one for one in open_ones if one.days == days and not is_anew), None)
     covered = [one for one in open_ones if one is not same and days.start <= one.next_day and one.days.end <= days.end]
     for one in covered:  # its rest is a part of what is asked for now
         save_backfill(mirror, replace(one, state="replaced"))
+    if same and not _take_over(mirror, same, wanted):
+        raise _busy(wanted)
     backfill = replace(same, began_day=same.next_day, state="running", note="") if same else wanted
     begun = {name: getattr(wanted, name) for name in ("began_at", "heartbeat_at", "run_id", "process")}
     backfill = replace(backfill, **begun)
     save_backfill(mirror, backfill)
+    others = [one for one in unfinished_backfills(mirror, table_id) if one.backfill_id < backfill.backfill_id and _overlap(one, days)]
+    if not same and (older := next((one for one in others if one.is_at_work), None)):  # which began at the same moment
+        save_backfill(mirror, replace(backfill, state="replaced"))
+        raise _busy(older)
     return backfill
+
+
+def _overlap(one: Backfill, days: DayRange) -> bool:
+    return one.days.start < days.end and days.start < one.days.end
+
+
+def _take_over(mirror: Mirror, dead: Backfill, wanted: Backfill) -> bool:
+    """Make an unfinished back-fill ours; False if somebody else was faster."""
+    is_as_seen = (backfills.c.backfill_id == dead.backfill_id) & (backfills.c.process == dead.process) & (backfills.c.state == dead.state)
+    is_as_seen &= backfills.c.heartbeat_at == _STORED.dump_python(dead, mode="json")["heartbeat_at"]
+    heartbeat_at = _STORED.dump_python(wanted, mode="json")["heartbeat_at"]
+    taken = sa.update(backfills).where(is_as_seen).values(state="running", process=wanted.process, heartbeat_at=heartbeat_at)
+    with mirror.engine.begin() as connection:
+        return connection.execute(taken).rowcount == 1
+
+
+def _busy(one: Backfill) -> LoadConflict:
+    return LoadConflict(
+        f"{one.table_id} is being back-filled: {one.days.start} to {one.days.end - timedelta(days=1)}, "
+        f"since {one.began_at:%Y-%m-%d %H:%M:%S} UTC, by process {one.process}.",
+        safe="Nothing was read.",
+        remedy="Wait for it, or end that process: the next back-fill of these days goes on where it was.",
+        table=one.table_id,
+    )
+
+
+def touch_backfill(mirror: Mirror, backfill_id: str) -> None:
+    """Note that a back-fill is at work still."""
+    now = TypeAdapter(datetime).dump_python(datetime.now(UTC), mode="json")
+    mirror.write(sa.update(backfills).where(backfills.c.backfill_id == backfill_id).values(heartbeat_at=now))
 
 
 def save_backfill(mirror: Mirror, backfill: Backfill) -> None:
@@ -131,7 +162,9 @@ def unfinished_backfills(mirror: Mirror, table_id: str | None = None) -> list[Ba
 
 def ended_backfills(mirror: Mirror, since: datetime) -> list[Backfill]:
     """Return the back-fills that came to their end since then, oldest first."""
-    chosen = (backfills.c.state == "done") & (backfills.c.heartbeat_at >= since.astimezone(UTC).isoformat())
+    chosen = (backfills.c.state == "done") & (
+        backfills.c.heartbeat_at >= TypeAdapter(datetime).dump_python(since.astimezone(UTC), mode="json")
+    )
     return _read(mirror, sa.select(backfills).where(chosen).order_by(backfills.c.heartbeat_at))
 
 

@@ -4,18 +4,23 @@ Each window is a load like any other. What is added here is the position, the ho
 live sync of the table goes first, and the source is left alone as its own answers ask for (``throttle``).
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
+from datetime import time as time_of_day
 
-from pipelines.state.backfills import Backfill, begin_backfill, new_backfill, save_backfill
-from pipelines.sync.context import Engine
+from pipelines.state.backfills import Backfill, begin_backfill, new_backfill, save_backfill, touch_backfill
+from pipelines.sync.context import Engine, Progress
 from pipelines.sync.engine import summarise, sync_table
 from pipelines.sync.model import DayRange, TableResult
-from pipelines.sync.plan import DAYS_PER_LOAD, requested_days
+from pipelines.sync.plan import clip_days
 from pipelines.sync.spec import Hours, TableSpec
 from pipelines.sync.steps import step
-from pipelines.sync.throttle import Yielding
+from pipelines.sync.throttle import Stopped
+
+DAYS_PER_WINDOW = 7  # of one load: what a conflict with a live sync, or the end of the hours, costs at most
+HEARTBEAT_SECONDS = 20.0
 
 
 @dataclass(frozen=True)
@@ -25,7 +30,7 @@ class BackfillOrder:
     days: DayRange
     reason: str
     hours: Hours | None
-    local_time: Callable[[], time]
+    local_time: Callable[[], time_of_day]
     each: Callable[[Backfill], None]
     is_anew: bool = False
 
@@ -36,12 +41,12 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
     ``TableResult.unfinished`` says why some are left, if they are. Raises what ``sync_table`` raises, and ``LoadConflict`` if another
     process is at these days; the position is kept either way.
     """
-    days = requested_days(spec, order.days, engine.today())
-    if not days:
+    span = clip_days(spec, order.days, engine.today())
+    if span.start == span.end:
         return TableResult(spec.id, "unchanged", note=f"none of these days is over and after the table's start: {_tell(order.days)}")
-    span = DayRange(days[0], days[-1] + timedelta(days=1))
     wanted = new_backfill(spec.id, span, order.reason, engine.run_id)
     at = begin_backfill(engine.mirror, wanted, is_anew=order.is_anew)
+    engine = replace(engine, progress=_beating(engine, at.backfill_id))
     results: list[TableResult] = []
     try:
         while at.next_day < at.days.end:
@@ -49,24 +54,43 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
                 at = replace(at, state="paused", note=f"back-fills may read from {order.hours}")
                 return _stop(engine, spec, at, results, order)
             order.each(at)
-            window = DayRange(at.next_day, min(at.next_day + timedelta(days=DAYS_PER_LOAD), at.days.end))
+            window = DayRange(at.next_day, min(at.next_day + timedelta(days=DAYS_PER_WINDOW), at.days.end))
             result = sync_table(engine, spec, window)
             results.append(result)
+            if result.outcome == "held" and not result.verdicts:  # by the schema, and so will be every window behind it
+                at = replace(at, state="paused", note=result.held_reason or "held")
+                return _stop(engine, spec, at, results, order)
             with step("backfill.position"):
                 at = _advance(engine, at, window.end, result)
+    except Stopped:
+        save_backfill(engine.mirror, replace(at, state="paused", note="stopped", heartbeat_at=datetime.now(UTC)))
+        raise
     except BaseException as error:
-        save_backfill(engine.mirror, replace(at, state="failed", note=str(error)[:500], heartbeat_at=datetime.now(UTC)))
+        save_backfill(engine.mirror, replace(at, state="failed", note=type(error).__name__, heartbeat_at=datetime.now(UTC)))
         raise
     save_backfill(engine.mirror, at := replace(at, state="done", heartbeat_at=datetime.now(UTC)))
     order.each(at)
     return summarise(spec, results)
 
 
+def _beating(engine: Engine, backfill_id: str) -> Progress:
+    """Return the engine's progress that also lets others see, now and then, that the back-fill lives."""
+    last = time.monotonic()
+
+    def progress(spec: TableSpec, phase: str, rows: int) -> None:
+        nonlocal last
+        if time.monotonic() - last > HEARTBEAT_SECONDS:
+            last = time.monotonic()
+            touch_backfill(engine.mirror, backfill_id)
+        engine.progress(spec, phase, rows)
+
+    return progress
+
+
 def _advance(engine: Engine, at: Backfill, next_day: date, result: TableResult) -> Backfill:
     """Note that a window was looked at; one that a gate holds too: it waits for a person, and the days behind it need not."""
     rows = at.rows + result.reread_rows + sum(entry.counts.read for entry in result.loads)
-    share = engine.throttle.share.value if isinstance(engine.throttle, Yielding) else None
-    at = replace(at, next_day=next_day, rows=rows, share=share, heartbeat_at=datetime.now(UTC))
+    at = replace(at, next_day=next_day, rows=rows, share=engine.throttle.used_share, heartbeat_at=datetime.now(UTC))
     save_backfill(engine.mirror, at)
     return at
 

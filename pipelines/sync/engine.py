@@ -64,9 +64,12 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
             return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
         observation = _observe(engine, spec, schema, changes)
     wanted, left = _choose_days(engine, spec, days, is_reread=_is_reread(engine, spec, schema, changes))
-    observation = replace(observation, observed_at=_complete_until(engine, spec, left, observation.observed_at))
+    as_of = _complete_until(engine, spec, left, observation.observed_at) if days is None else _stands_as_of(engine, spec, days)
+    observation = replace(observation, observed_at=as_of)
     windows = _windows(engine, spec, schema, observation, wanted, changes)
-    plans = (plan_load(engine, spec, schema, observation, window) for window in windows)  # each on what the one before committed
+    plans = (  # each on what the one before committed
+        plan_load(engine, spec, schema, observation, window, is_asked=days is not None) for window in windows
+    )
     result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
     if result.outcome == "held":
         return _hold(engine, spec, schema, result)
@@ -182,19 +185,26 @@ def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: S
 
 def _choose_days(engine: Engine, spec: TableSpec, days: DayRange | None, *, is_reread: bool) -> tuple[list[date], list[date]]:
     """Return the days of a partitioned table to load now, and those that are too many for one run."""
-    if not spec.partition or days:
-        return plan.requested_days(spec, days, engine.today()) if days else [], []
+    if not spec.partition:
+        return [], []
+    found = engine.source.partition_range(spec, engine.time_zone)
+    source = plan.day_range(*found) if found else None
+    today = engine.today()
+    engine.mirror.record_seen(spec.id, source.start if source else today, min(source.end, today) if source else today)
+    if days:
+        return plan.requested_days(spec, days, today, source, engine.mirror.days(spec.id)), []
     watermark = engine.mirror.status(spec.id).watermark
     unseen_at = horizon.unseen_since(watermark.observations) if watermark else None
     # A day earlier, as the clock on the wall that a row's day is taken from may be behind the project's.
     unseen = unseen_at.astimezone(ZoneInfo(engine.time_zone)).date() - timedelta(days=1) if unseen_at else None
-    found = engine.source.partition_range(spec, engine.time_zone)
-    source = plan.day_range(*found) if found else None
-    if source:
-        engine.mirror.record_seen(spec.id, source.start, min(source.end, engine.today()))
     # A day without a digest was committed, and must be read again.
     committed = [day for day, digest in engine.mirror.days(spec.id).items() if day and digest.digest and not is_reread]
-    return plan.cut_days(plan.missing_days(spec, committed, source, engine.today(), unseen), committed, engine.max_windows)
+    return plan.cut_days(plan.missing_days(spec, committed, source, today, unseen), committed, engine.max_windows)
+
+
+def _stands_as_of(engine: Engine, spec: TableSpec, days: DayRange) -> datetime:
+    """Return what a table is as of when days of it are loaded that somebody asked for: it is as old as it was, whatever they bring."""
+    return engine.mirror.status(spec.id).data_as_of or datetime.combine(days.start, time(), ZoneInfo(engine.time_zone))
 
 
 def _complete_until(engine: Engine, spec: TableSpec, left: Sequence[date], observed_at: datetime) -> datetime:
@@ -205,7 +215,9 @@ def _complete_until(engine: Engine, spec: TableSpec, left: Sequence[date], obser
     return min([observed_at, *ends])
 
 
-def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window) -> LoadPlan:
+def plan_load(  # noqa: PLR0913 - all that a plan is made of
+    engine: Engine, spec: TableSpec, schema: TableSchema, observation: Observation, window: Window, *, is_asked: bool = False
+) -> LoadPlan:
     """Decide a load: what it is about, and on which committed state it stands."""
     status = engine.mirror.status(spec.id)
     known = engine.mirror.schema(spec.id)
@@ -223,6 +235,7 @@ def plan_load(engine: Engine, spec: TableSpec, schema: TableSchema, observation:
         planned_at=engine.clock(),
         is_stream=not schema.has_unique_key,
         mask_key_id=identify_key(spec, engine.mask_key),
+        is_asked=is_asked,
     )
 
 
@@ -247,25 +260,29 @@ def _hold(engine: Engine, spec: TableSpec, schema: TableSchema, result: TableRes
     if engine.mirror.status(spec.id).load_id is None:
         engine.warehouse.ensure_table(spec, schema, ())
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
-    engine.mirror.record_held(spec.id, result.held_reason or "held", result.note or None, engine.today())
+    if not engine.is_backfill:  # whose days wait for a person; the table is what it was
+        engine.mirror.record_held(spec.id, result.held_reason or "held", result.note or None, engine.today())
     return result
 
 
 def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
     """Say why rows that may be in the warehouse already were read again."""
-    if spec.partition:
-        return f"the last {spec.partition.lookback_days + 1} days are read again for late rows"
-    if spec.mode == "snapshot":
-        return "a snapshot is read whole"
-    if planned.window.columns:
-        return f"older rows were read for {', '.join(planned.window.columns)}"
-    if planned.observation.fell_from:
-        return f"the cursor was at {planned.observation.fell_from} and is behind that now: all rows were read again, as they may be others"
-    if planned.window.lower is None:
-        return ""
-    told = f"rows from {planned.window.lower} on are read again, so that none that was committed late is missed"
-    if horizon.is_overlong(planned.observation):
-        told += f"; {planned.observation.oldest_open_session} has been open since {planned.observation.oldest_open_at}"
+    if planned.is_asked:
+        told = "days that were asked for were read again"
+    elif spec.partition:
+        told = f"the last {spec.partition.lookback_days + 1} days are read again for late rows"
+    elif spec.mode == "snapshot":
+        told = "a snapshot is read whole"
+    elif planned.window.columns:
+        told = f"older rows were read for {', '.join(planned.window.columns)}"
+    elif planned.observation.fell_from:
+        told = f"the cursor was at {planned.observation.fell_from} and is behind that now: all rows were read again, as they may be others"
+    elif planned.window.lower is None:
+        told = ""
+    else:
+        told = f"rows from {planned.window.lower} on are read again, so that none that was committed late is missed"
+        if horizon.is_overlong(planned.observation):
+            told += f"; {planned.observation.oldest_open_session} has been open since {planned.observation.oldest_open_at}"
     return told
 
 

@@ -160,6 +160,9 @@ def _next_watermark(engine: Engine, spec: TableSpec, ready: ReadyLoad, changes: 
         mask_key_id=planned.mask_key_id,
         masks=dict(spec.masks),
     )
+    if planned.is_asked:
+        known = engine.mirror.status(spec.id).watermark
+        return replace(watermark, observations=known.observations if known else ())
     if spec.mode == "partitioned":
         return replace(watermark, observations=horizon.remember(_history(engine, spec, planned, changes), planned.observation))
     if spec.mode == "snapshot":

@@ -120,6 +120,7 @@ class LoadPlan:
     planned_at: datetime
     is_stream: bool  # one transaction, not resumable
     mask_key_id: str = ""  # see ``land.identify_key``
+    is_asked: bool = False  # of days that somebody asked for: the table is no newer for them
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Which windows a sync is about, from the catalog, the committed state and the source's own range. Pure."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Container, Iterator, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -65,10 +65,20 @@ def cut_days(wanted: Sequence[date], committed: Collection[date], limit: int) ->
     return sorted(first[:limit]), sorted(first[limit:])
 
 
-def requested_days(spec: TableSpec, days: DayRange, today: date) -> list[date]:
-    """Return the days of a request that the table has: not before its start, and none that is not over yet."""
-    start = spec.partition.start if spec.partition else days.start
-    return list(days_of(DayRange(max(days.start, start), min(days.end, today))))
+def requested_days(spec: TableSpec, days: DayRange, today: date, source: DayRange | None, committed: Container[date | None]) -> list[date]:
+    """Return the days of a request that the table has: not before its start, and none that is not over yet.
+
+    Nor one that stands and is from before the source's first row: a source that forgets its past must not empty the warehouse.
+    ``source`` is None for an empty table.
+    """
+    first = source.start if source else today
+    return [day for day in days_of(clip_days(spec, days, today)) if day >= first or day not in committed]
+
+
+def clip_days(spec: TableSpec, days: DayRange, today: date) -> DayRange:
+    """Return the days of a range from the table's start on that are over; an empty range if there are none."""
+    start = max(days.start, spec.partition.start if spec.partition else days.start)
+    return DayRange(start, max(start, min(days.end, today)))
 
 
 def day_range(first: str, last: str) -> DayRange:

@@ -79,7 +79,7 @@ def _chunks(engine: Engine, request: ReadRequest) -> Iterator[SourceChunk]:
     while not is_done:
         with engine.throttle.reading() as served, step("read.chunk"):
             chunk = engine.source.read_chunk(replace(request, after=after))
-            served.rows = chunk.rows.num_rows
+            served.rows, served.is_whole = chunk.rows.num_rows, chunk.last is not None
         yield chunk
         after, is_done = chunk.last, chunk.last is None
 

@@ -54,12 +54,13 @@ class Services:
 
     def launch(self) -> str:
         """Start a morning as the UI does, and return its run id."""
-        answer = self._ask(LAUNCH, {"parameters": {"selector": SELECTOR, "runConfigData": {}, "mode": "default"}})
+        answer = self.ask(LAUNCH, {"parameters": {"selector": SELECTOR, "runConfigData": {}, "mode": "default"}})
         launched = answer["data"]["launchPipelineExecution"]
         assert launched["__typename"] == "LaunchRunSuccess", launched
         return str(launched["run"]["runId"])
 
-    def _ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+    def ask(self, query: str, variables: dict[str, Any]) -> dict[str, Any]:
+        """Return what the web server answers to a GraphQL query."""
         data = json.dumps({"query": query, "variables": variables}).encode()
         request = urllib.request.Request(f"http://127.0.0.1:{self.port}/graphql", data, {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=30) as answer:
@@ -69,7 +70,7 @@ class Services:
         """Whether the web server answers and knows the project."""
         assert self.command.poll() is None, "the services ended by themselves"
         with suppress(urllib.error.URLError, ConnectionError, TimeoutError):
-            nodes = self._ask("{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }", {})
+            nodes = self.ask("{ workspaceOrError { ... on Workspace { locationEntries { locationOrLoadError { __typename } } } } }", {})
             entries = nodes["data"]["workspaceOrError"]["locationEntries"]
             return any((entry["locationOrLoadError"] or {}).get("__typename") == "RepositoryLocation" for entry in entries)
         return False

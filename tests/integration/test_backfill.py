@@ -26,7 +26,7 @@ NAMED = {"expect_column_values_to_not_be_null": {"column": "name"}, "on_failure"
 
 @pytest.fixture(autouse=True)
 def two_days_a_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(backfill, "DAYS_PER_LOAD", 2)
+    monkeypatch.setattr(backfill, "DAYS_PER_WINDOW", 2)
     yield
     set_hook(None)
 

@@ -1,0 +1,80 @@
+"""Five thousand missing days, the real daemon, and a kill -9 in the middle: one back-fill, one run at a time, nothing read twice."""
+
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+
+from pipelines.gaps import list_gaps
+from pipelines.state.backfills import Backfill, unfinished_backfills
+from pipelines.wiring import open_mirror
+from tests.conftest import Project
+from tests.dagster.conftest import TODAY, Daybreak, open_daybreak
+from tests.dagster.services import Services, await_that, descendants, open_services
+
+DAYS = 5000
+START = TODAY - timedelta(days=DAYS)
+CATALOG = f"""
+source: log
+url_env: SHOP_DATABASE_URL
+schema: public
+tables:
+  - {{name: ticks, mode: partitioned, key: [id], partition: {{column: at, by: day, start: {START}}}}}
+"""
+TURN_ON = """
+mutation TurnOn($sensor: SensorSelector!) { startSensor(sensorSelector: $sensor) { __typename ... on PythonError { message } } }
+"""
+SENSOR = {"repositoryLocationName": "daybreak", "repositoryName": "__repository__", "sensorName": "backfill_gaps"}
+
+
+@pytest.fixture
+def years(postgres_server: str, tmp_path: Path) -> Iterator[Daybreak]:
+    """A project of one table, of which a first sync loaded the first ten of five thousand days."""
+    with open_daybreak(postgres_server, tmp_path / "home") as daybreak:
+        daybreak.write(
+            "create table ticks (id int primary key, at timestamptz, n int)",
+            f"insert into ticks select i, '{START}'::timestamptz + i * interval '12 hours', i from generate_series(0, {2 * DAYS - 1}) i",
+        )
+        folder = daybreak.home / "catalog"
+        folder.mkdir(parents=True)
+        (folder / "log.yaml").write_text(CATALOG)
+        daybreak.environment |= {"DAYBREAK_CATALOG": str(folder), "DAYBREAK_MAX_WINDOWS_PER_RUN": "10"}
+        assert daybreak.daybreak("sync", "log").returncode == 0
+        yield daybreak
+
+
+def going_on(daybreak: Daybreak) -> Backfill | None:
+    found = unfinished_backfills(open_mirror(daybreak.settings.state_url), "log.ticks")
+    return found[0] if found else None
+
+
+def missing(daybreak: Daybreak) -> int:
+    """How many days no load committed."""
+    return sum(len(gap.days) for gap in list_gaps(daybreak.settings, open_mirror(daybreak.settings.state_url)))
+
+
+def turn_on(services: Services) -> None:
+    answer = services.ask(TURN_ON, {"sensor": SENSOR})
+    assert answer["data"]["startSensor"]["__typename"] == "Sensor", answer
+
+
+@pytest.mark.slow
+def test_five_thousand_days_are_loaded_by_one_back_fill_that_survives_a_kill(years: Daybreak) -> None:
+    assert missing(years) == DAYS - 10
+    with open_services(years) as services:
+        turn_on(services)
+        at = await_that(lambda: (found := going_on(years)) and found.done_days > 500 and found, "a back-fill half-way")
+        worker = services.worker(at.run_id or "") or 0
+        services.kill(worker, *descendants(worker))
+        await_that(lambda: missing(years) == 0 and going_on(years) is None, "no gaps")
+        await_that(lambda: all(one.status.value.startswith("COMPLETED") for one in years.instance.get_backfills()), "its end in Dagster")
+    runs = years.instance.get_runs()
+    assert {run.tags.get("dagster/backfill") for run in runs} == {backfill.backfill_id for backfill in years.instance.get_backfills()}
+    assert len(runs) <= 3, runs  # the one that was killed, the one that went on, and at most one that another tick asked for
+    project = Project(years.url, years.home, {"DAYBREAK_TODAY": str(TODAY), "DAYBREAK_CATALOG": str(years.home / "catalog")})
+    assert project.ask("select count(*), sum(n) from raw_log.ticks") == [(2 * DAYS, DAYS * (2 * DAYS - 1))]
+    read = project.ask("select sum(rows_read) from daybreak.ledger where table_name = 'ticks'")[0][0]
+    assert read == 2 * DAYS
+    committed = project.ask("select min(day), max(day), count(*) from daybreak.windows where day is not null")
+    assert committed == [(START, date.fromordinal(TODAY.toordinal() - 1), DAYS)]
