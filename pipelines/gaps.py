@@ -19,5 +19,8 @@ def list_gaps(settings: Settings, mirror: Mirror, source: str | None = None, tab
 
 def _standing(mirror: Mirror, spec: TableSpec) -> Standing:
     left = [one.left for one in unfinished_backfills(mirror, spec.id) if not one.is_at_work]
-    days = [day for day in mirror.days(spec.id) if day] if spec.partition else []
-    return Standing(mirror.status(spec.id), days, mirror.parity(spec.id), left)
+    if spec.partition is None:
+        return Standing(mirror.status(spec.id), compared=mirror.parity(spec.id), unfinished=left)
+    days, compared = [day for day in mirror.days(spec.id) if day], mirror.parity(spec.id)
+    since = compared["source_as_of"] if compared else None
+    return Standing(mirror.status(spec.id), days, mirror.days_committed_since(spec.id, since) if since else (), compared, left)

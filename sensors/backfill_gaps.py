@@ -14,32 +14,34 @@ from datetime import UTC, date, datetime, timedelta
 import dagster as dg
 
 from pipelines.assets.ingestion import BECAUSE, raw_key
+from pipelines.errors import DaybreakError
 from pipelines.jobs import BACKFILL
 from pipelines.partitions import make_daily_partitions
-from pipelines.runs.backfills import SENSOR_NAME_TAG, Asked, DaysOrder, assets_in_backfills, find_asked, launch_days
+from pipelines.runs.backfills import (
+    CONTENT_TAG,
+    SENSOR_NAME_TAG,
+    TABLE_TAG,
+    Asked,
+    DaysOrder,
+    assets_in_backfills,
+    find_newest,
+    launch_days,
+)
 from pipelines.settings import Settings, load_settings
+from pipelines.state.attempts import open_attempts
 from pipelines.state.backfills import Backfill, ended_backfills, unfinished_backfills
+from pipelines.state.mirror import Mirror
 from pipelines.sync.gaps import Gap, spans_of, tell_days
 from pipelines.sync.plan import days_of
 from pipelines.sync.spec import SourceSpec, TableSpec
 
 NAME = "backfill_gaps"
 INTERVAL_SECONDS = 300
-MOST_AT_ONCE = 2  # back-fills of ours: the rest waits for a later tick
+GOING_ON = "a back-fill is going on"
 MOST_RUNS = 10  # of one back-fill, each of neighbouring days
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(minutes=10), timedelta(days=1)  # after one that did not help
 FILLED = ("days_missing", "days_differ", "unfinished")  # the rest is the morning's, or reconciliation's
 LOOK_BACK = timedelta(days=7)  # a back-fill that ended longer ago was followed by a morning
-
-
-@dataclass(frozen=True)
-class Request:
-    """A back-fill to ask for now."""
-
-    table: str  # id
-    days: tuple[date, ...]
-    why: str
-    backfill_id: str
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,18 @@ class Wish:
     days: tuple[date, ...]
     why: str
 
-    def id_of(self, attempt: int) -> str:
-        """Return the id of a back-fill by what it is about: the same days for the same reason, and the how manieth time."""
-        content = json.dumps([self.table, [str(day) for day in self.days], attempt])
-        return hashlib.sha256(content.encode()).hexdigest()[:20]
+    @property
+    def content(self) -> str:
+        """Stand for the table and the days."""
+        return hashlib.sha256(json.dumps([self.table, [str(day) for day in self.days]]).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What Dagster knows of a wish: the newest back-fill of its table, and the newest of just these days."""
+
+    of_table: Asked | None = None
+    of_days: Asked | None = None
 
 
 def list_wishes(gaps: Sequence[Gap]) -> list[Wish]:
@@ -71,41 +81,35 @@ def _few_spans(days: Set[date]) -> tuple[date, ...]:
     return tuple(day for span in spans_of(days, MOST_RUNS) for day in days_of(span))
 
 
-def decide(wishes: Sequence[Wish], busy: Set[str], find: Callable[[str], Asked | None], now: datetime) -> tuple[list[Request], list[str]]:
-    """Return the back-fills to ask for, and why the other wishes wait. Pure but for ``find``, which tells of an id that was used.
+def decide(wishes: Sequence[Wish], busy: Mapping[str, str], find: Callable[[Wish], Known], now: datetime) -> tuple[list[Wish], list[str]]:
+    """Return the wishes to ask for now, and why the others wait. Pure but for ``find``.
 
-    ``busy`` are tables (ids) that a back-fill is about already.
+    ``busy`` says of tables (ids) what goes on with them already.
     """
-    requests, waiting = list[Request](), list[str]()
+    asked, waiting = list[Wish](), list[str]()
     for wish in wishes:
-        if wish.table in busy:
-            waiting.append(f"{wish.table}: a back-fill is going on")
-            continue
-        attempt, last = 1, find(wish.id_of(1))
-        while last is not None and (following := find(wish.id_of(attempt + 1))) is not None:
-            attempt, last = attempt + 1, following
-        reason = _why_wait(attempt, last, now)
-        if reason is None and len(busy) + len(requests) >= MOST_AT_ONCE:
-            reason = f"{MOST_AT_ONCE} back-fills at once are enough"
+        reason = busy.get(wish.table) or _why_wait(wish, find(wish), now)
+        if reason is None and (asked or any(told == GOING_ON for told in busy.values())):
+            reason = "one back-fill at once is enough"
         if reason is None:
-            number = attempt + 1 if last else attempt
-            again = f" (attempt {number})" if last else ""
-            requests.append(Request(wish.table, wish.days, f"{wish.table}: {wish.why}{again}", wish.id_of(number)))
+            asked.append(wish)
         else:
             waiting.append(f"{wish.table}: {reason}")
-    return requests, waiting
+    return asked, waiting
 
 
-def _why_wait(attempt: int, last: Asked | None, now: datetime) -> str | None:
-    """Return why what was asked for ``attempt`` times is not asked for again now; None if it is."""
-    if last is None:
+def _why_wait(wish: Wish, known: Known, now: datetime) -> str | None:
+    """Return why a wish is not asked for now; None if it is."""
+    last = known.of_table
+    if last and last.outcome == "running":
+        return GOING_ON
+    if last and last.outcome == "canceled" and last.days >= set(wish.days):
+        return "somebody canceled its back-fill; the command `daybreak backfill` goes on with it"
+    same = known.of_days
+    if same is None:
         return None
-    if last.outcome == "running":
-        return "its back-fill is going on"
-    if last.outcome == "canceled":
-        return "somebody canceled its back-fill; other days, or the command `daybreak backfill`, begin anew"
-    pause = min(FIRST_PAUSE * 2 ** min(attempt - 1, 10), LONGEST_PAUSE)
-    return f"tried {attempt} times, again at {last.at + pause:%Y-%m-%d %H:%M} UTC" if now < last.at + pause else None
+    pause = min(FIRST_PAUSE * 2 ** min(same.attempt - 1, 10), LONGEST_PAUSE)
+    return f"tried {same.attempt} times, again at {same.at + pause:%Y-%m-%d %H:%M} UTC" if now < same.at + pause else None
 
 
 def make_backfill_gaps(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinition]:
@@ -125,7 +129,10 @@ def make_backfill_gaps(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinitio
         hours = settings.backfill_hours
         if hours and not hours.allow(settings.local_time()):
             return dg.SensorResult(skip_reason=f"back-fills may read from {hours}")
-        return _tick(context, settings, sources, tables)
+        try:
+            return _tick(context, settings, sources, tables)
+        except DaybreakError as error:
+            return dg.SensorResult(skip_reason=str(error))
 
     return [tick]
 
@@ -143,23 +150,36 @@ def _tick(
     if partitions is None:
         raise RuntimeError("a sensor of partitioned tables, and no partitions")
     wishes = [wish for wish in list_wishes(list_gaps(settings, mirror)) if wish.table in tables]
-    in_dagster = assets_in_backfills(instance)
-    busy = {one.table_id for one in unfinished_backfills(mirror) if one.is_at_work}
-    busy |= {table_id for table_id, table in tables.items() if raw_key(table) in in_dagster}
-    requests, waiting = decide(wishes, busy, lambda backfill_id: find_asked(instance, backfill_id), datetime.now(UTC))
-    for request in requests:
-        order = DaysOrder(
-            request.backfill_id, raw_key(tables[request.table]), request.days, request.why, {BECAUSE: request.why, SENSOR_NAME_TAG: NAME}
-        )
-        if launch_days(instance, order, partitions):
-            context.log.info(f"asked for a back-fill: {request.why}")
-    if requests or busy:
-        told = [f"asked for {request.table}, {tell_days(request.days)}" for request in requests]
-        return dg.SensorResult(skip_reason="; ".join([*told, *waiting]) or f"going on: {', '.join(sorted(busy))}")
+    busy = _find_busy(mirror, instance, tables)
+
+    def find(wish: Wish) -> Known:
+        return Known(find_newest(instance, TABLE_TAG, wish.table), find_newest(instance, CONTENT_TAG, wish.content))
+
+    asked, waiting = decide(wishes, busy, find, datetime.now(UTC))
+    for wish in asked:
+        before = find_newest(instance, CONTENT_TAG, wish.content)
+        attempt = before.attempt + 1 if before else 1
+        again = f" (attempt {attempt})" if before else ""
+        order = DaysOrder(wish.table, raw_key(tables[wish.table]), wish.days, f"{wish.table}: {wish.why}{again}", wish.content, attempt)
+        if launch_days(instance, order, partitions, {BECAUSE: order.title, SENSOR_NAME_TAG: NAME}):
+            context.log.info(f"asked for a back-fill: {order.title}")
+    if asked or busy:
+        told = [f"asked for {wish.table}, {tell_days(wish.days)}" for wish in asked]
+        going_on = [f"{table}: {what}" for table, what in sorted(busy.items())]
+        return dg.SensorResult(skip_reason="; ".join(dict.fromkeys([*told, *waiting, *going_on])))
     ended = ended_backfills(mirror, datetime.now(UTC) - LOOK_BACK)
     outdated = outdated_tables(settings, mirror, load_manifest(settings)) if ended else set()
     unfollowed = [one for one in ended if one.table_id in outdated & tables.keys()]
     return _follow(context, unfollowed, tables) if unfollowed else dg.SensorResult(skip_reason="; ".join(waiting) or "no gaps")
+
+
+def _find_busy(mirror: Mirror, instance: dg.DagsterInstance, tables: Mapping[str, TableSpec]) -> dict[str, str]:
+    """Return what goes on with tables: a sync, which may be loading just what is missing, or a back-fill, whoever asked for it."""
+    in_dagster = assets_in_backfills(instance)
+    synced = {attempt.table_id for attempt in open_attempts(mirror) if attempt.state == "running"}
+    filled = {one.table_id for one in unfinished_backfills(mirror) if one.is_at_work}
+    filled |= {table_id for table_id, table in tables.items() if raw_key(table) in in_dagster}
+    return {**dict.fromkeys(synced & tables.keys(), "a sync is going on"), **dict.fromkeys(filled & tables.keys(), GOING_ON)}
 
 
 def _follow(context: dg.SensorEvaluationContext, ended: Sequence[Backfill], tables: Mapping[str, TableSpec]) -> dg.SensorResult:

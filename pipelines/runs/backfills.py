@@ -16,6 +16,8 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
 SENSOR_NAME_TAG = "dagster/sensor_name"  # by which the UI says who asked
+# By which what we asked for is found again: the table, the days and how often these were asked for before.
+TABLE_TAG, CONTENT_TAG, ATTEMPT_TAG = "daybreak/table", "daybreak/content", "daybreak/attempt"
 Outcome = Literal["running", "succeeded", "failed", "canceled"]
 MAX_TITLE = 100
 UNTITLED = frozenset('%*"')  # what Dagster takes in no title
@@ -29,24 +31,32 @@ _OUTCOMES: Mapping[BulkActionStatus, Outcome] = {
 
 @dataclass(frozen=True)
 class Asked:
-    """A back-fill that Dagster knows: what came of it, and when it ended, or was asked for if it has not."""
+    """A back-fill that Dagster knows: what came of it, when it ended (or was asked for), its days, and which try of them it is."""
 
     outcome: Outcome
     at: datetime
+    days: frozenset[date]
+    attempt: int
 
 
 @dataclass(frozen=True)
 class DaysOrder:
-    """Days of a partitioned asset to load again; ``title`` says why."""
+    """Days of a partitioned asset to load again; ``title`` says why. ``content`` stands for the table and the days."""
 
-    backfill_id: str  # at most 32 characters
+    table: str  # id
     key: dg.AssetKey
     days: Collection[date]
     title: str
-    tags: Mapping[str, str]
+    content: str
+    attempt: int
+
+    @property
+    def backfill_id(self) -> str:
+        """At most 32 characters, the same for the same order."""
+        return f"{self.content[:20]}-{self.attempt}"
 
 
-def launch_days(instance: dg.DagsterInstance, order: DaysOrder, partitions: dg.DailyPartitionsDefinition) -> bool:
+def launch_days(instance: dg.DagsterInstance, order: DaysOrder, partitions: dg.DailyPartitionsDefinition, tags: Mapping[str, str]) -> bool:
     """Ask for a back-fill; False if it was asked for before. Days that are no partition are left out."""
     keys = {day.isoformat() for day in order.days} & set(partitions.get_partition_keys(dynamic_partitions_store=instance))
     chosen = partitions.subset_with_partition_keys(sorted(keys))
@@ -54,7 +64,7 @@ def launch_days(instance: dg.DagsterInstance, order: DaysOrder, partitions: dg.D
     asked = PartitionBackfill.from_asset_graph_subset(
         backfill_id=order.backfill_id,
         backfill_timestamp=time.time(),
-        tags=order.tags,
+        tags={**tags, TABLE_TAG: order.table, CONTENT_TAG: order.content, ATTEMPT_TAG: str(order.attempt)},
         dynamic_partitions_store=instance,
         asset_graph_subset=subset,
         title=_as_title(order.title),
@@ -68,10 +78,10 @@ def launch_days(instance: dg.DagsterInstance, order: DaysOrder, partitions: dg.D
     return True
 
 
-def find_asked(instance: dg.DagsterInstance, backfill_id: str) -> Asked | None:
-    """Return what came of a back-fill, and when it ended (or was asked for); None if it never was."""
-    found = instance.get_backfill(backfill_id)
-    return _read(found) if found else None
+def find_newest(instance: dg.DagsterInstance, tag: str, value: str) -> Asked | None:
+    """Return the newest back-fill of ours with a tag; None if there is none."""
+    found: Sequence[PartitionBackfill] = instance.get_backfills(filters=BulkActionsFilter(tags={tag: value}), limit=1)
+    return _read(found[0]) if found else None
 
 
 def assets_in_backfills(instance: dg.DagsterInstance) -> set[dg.AssetKey]:
@@ -84,7 +94,11 @@ def assets_in_backfills(instance: dg.DagsterInstance) -> set[dg.AssetKey]:
 def _read(found: PartitionBackfill) -> Asked:
     is_over = found.status in BULK_ACTION_TERMINAL_STATUSES or found.status in _OUTCOMES
     outcome: Outcome = _OUTCOMES.get(found.status, "failed" if is_over else "running")
-    return Asked(outcome, datetime.fromtimestamp(found.backfill_end_timestamp or found.backfill_timestamp, UTC))
+    data = found.asset_backfill_data
+    subsets = data.target_subset.partitions_subsets_by_asset_key.values() if data else ()
+    days = frozenset(date.fromisoformat(key) for subset in subsets for key in subset.get_partition_keys())
+    at = datetime.fromtimestamp(found.backfill_end_timestamp or found.backfill_timestamp, UTC)
+    return Asked(outcome, at, days, int(found.tags.get(ATTEMPT_TAG, "1")))
 
 
 def _as_title(text: str) -> str:

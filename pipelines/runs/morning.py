@@ -12,7 +12,8 @@ from typing import Any
 from pipelines.runs.deaths import LIFE_TAG, LIVES, end_dead_runs, living
 from pipelines.settings import Settings
 
-# Dagster obeys nothing but this file about telemetry. Retries are for crashes: a run that failed on data fails again.
+# Dagster obeys nothing but this file about telemetry. Retries are for crashes: a run that failed on data fails again. Two runs at once may
+# read a source, so that a morning does not wait behind a back-fill, of which there is one at a time.
 INSTANCE_CONFIG = """\
 telemetry: {enabled: false}
 nux: {enabled: false}
@@ -25,10 +26,14 @@ run_monitoring:
   free_slots_after_run_end_seconds: 60
 run_retries: {enabled: true, max_retries: 2, retry_on_asset_or_op_failure: false}
 concurrency:
-  pools: {granularity: op, default_limit: 1}
+  pools: {granularity: op, default_limit: 2}
+  runs:
+    tag_concurrency_limits:
+      - {key: dagster/backfill, limit: 1}
 """
 # SHA-256 of the texts that earlier releases wrote: a file that is one of them has no edits in it that could be lost.
 EARLIER_CONFIGS = (
+    "5b675dfd04314d7b12a85588e772b5b84cbec811270c2636dca4e3462a8da0d2",
     "0c7ff8e2d2835d0f3c6d3ce0bad4bc7fb3c104280ba44c154e0bb8ff1e6e0518",
     "f254adc5b29d2ee901c98c0fc82a987e7de98a2f2c6e3a09e2ffc761c07c368f",
 )

@@ -183,8 +183,10 @@ class Mirror:
         self.write(self.upserting(t.tables, values))
 
     def record_parity(self, table_id: str, result: Mapping[str, Any]) -> None:
-        """Copy what a comparison of a table with its source came to."""
-        self.write(self._copy_parity(table_id, result))
+        """Copy what a comparison of a table with its source came to; see ``Warehouse.record_parity`` for the days that differ."""
+        differing = result["differing_days"] if result["outcome"] != "equal" else ()
+        mine = (t.days.c.table_id == table_id) & t.days.c.day.in_(differing)
+        self.write(self._copy_parity(table_id, result), sa.update(t.days).where(mine).values(digest=""))
 
     def record_held(self, table_id: str, reason: str, load_id: str | None, morning: date) -> None:
         """Note that the data of a morning did not get in, and why; the committed state stands."""
@@ -292,6 +294,12 @@ class Mirror:
         query = sa.select(t.ledger.c.entry).where(t.ledger.c.table_id == table_id)
         query = query.order_by(token.desc(), t.ledger.c.committed_at.desc()).limit(limit)
         return [row[0] for row in self.read(query)]
+
+    def days_committed_since(self, table_id: str, since: str) -> set[date]:
+        """Return the days of loads that were committed after an instant (ISO, UTC)."""
+        mine = (t.ledger.c.table_id == table_id) & (t.ledger.c.committed_at > _iso(datetime.fromisoformat(since)))
+        entries = [row[0] for row in self.read(sa.select(t.ledger.c.entry).where(mine))]
+        return {date.fromisoformat(day) for entry in entries for day in entry["window"].get("days", ())}
 
     def last_verdicts(self, subject: str, batch: str | None = None) -> list[Verdict]:
         """Return the verdicts of ``batch`` (a load, a build), or of the last one that was judged of ``subject``."""

@@ -19,6 +19,9 @@ from pipelines.sync.spec import TableSpec
 GapKind = Literal["never_loaded", "days_missing", "days_differ", "rows_differ", "unfilled", "unfinished", "behind"]
 
 
+MOST_COMMANDS = 3  # to fill a gap by hand; a few days more than are missing may be in their ranges
+
+
 @dataclass(frozen=True)
 class Gap:
     """One piece of work that is left: of a table as a whole, or of ``days``."""
@@ -37,6 +40,7 @@ class Standing:
 
     status: TableStatus
     days: Collection[date] = ()  # that are committed
+    mended: Collection[date] = ()  # that were committed since the last comparison
     compared: Mapping[str, Any] | None = None  # ``ParityResult.numbers``
     unfinished: Sequence[DayRange] = ()  # what is left of back-fills that nobody works on
 
@@ -54,7 +58,8 @@ def _find(spec: TableSpec, standing: Standing, now: datetime, patience: timedelt
     missing = _missing_days(spec, standing)
     if missing:
         yield _of_days(spec, status, "days_missing", missing, "never loaded")
-    left = sorted({day for span in standing.unfinished for day in days_of(span)} - set(missing))
+    start = spec.partition.start if spec.partition else date.max
+    left = sorted({day for span in standing.unfinished for day in days_of(span) if day >= start} - set(missing))
     if left:
         yield _of_days(spec, status, "unfinished", left, "left by a back-fill that did not end")
     yield from _differing(spec, standing)
@@ -67,14 +72,13 @@ def _find(spec: TableSpec, standing: Standing, now: datetime, patience: timedelt
 
 
 def _missing_days(spec: TableSpec, standing: Standing) -> list[date]:
-    """Return the days that the source has, or had, and no load committed. Its days before ``start`` are left out by declaration."""
+    """Return the days that the source has and no load committed. Its days before ``start`` are left out by declaration."""
     if spec.partition is None:
         return []
     known = sorted(standing.days)
-    seen = standing.status.seen
-    spans = [*([seen] if seen else []), *([DayRange(known[0], known[-1] + timedelta(days=1))] if known else [])]
-    wanted = {day for span in spans for day in days_of(DayRange(max(span.start, spec.partition.start), span.end))}
-    return sorted(wanted - set(known))
+    span = standing.status.seen or (DayRange(known[0], known[-1] + timedelta(days=1)) if known else None)
+    wanted = days_of(DayRange(max(span.start, spec.partition.start), span.end)) if span else ()
+    return sorted(set(wanted) - set(known))
 
 
 def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
@@ -85,8 +89,11 @@ def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
     if not rows:  # it was not compared
         return
     told = f"{rows:,} row{'s are' if rows > 1 else ' is'} not as in the source"
-    held = numbers["reason"]
-    days = [date.fromisoformat(day) for day in numbers.get("differing_days", ())]
+    held = numbers["reason"] if numbers["outcome"] == "held" else None
+    differing = [date.fromisoformat(day) for day in numbers.get("differing_days", ())]
+    days = [day for day in differing if day not in standing.mended]
+    if differing and not days:
+        return
     if days:
         yield Gap(spec.id, "days_differ", f"{told}, on {tell_days(days)}", _command(spec, days), tuple(days), held)
     else:
@@ -99,7 +106,8 @@ def _of_days(spec: TableSpec, status: TableStatus, kind: GapKind, days: Sequence
 
 
 def _command(spec: TableSpec, days: Sequence[date]) -> str:
-    return f"daybreak backfill {spec.source} {spec.name} {min(days)} {max(days)}"
+    spans = spans_of(days, MOST_COMMANDS)
+    return "; ".join(f"daybreak backfill {spec.source} {spec.name} {span.start} {span.end - timedelta(days=1)}" for span in spans)
 
 
 def spans_of(days: Collection[date], most: int) -> list[DayRange]:
@@ -116,7 +124,7 @@ def spans_of(days: Collection[date], most: int) -> list[DayRange]:
     if len(spans) <= most:
         return spans
     holes = sorted(range(1, len(spans)), key=lambda at: (spans[at].start - spans[at - 1].end, at))
-    kept = {*sorted(holes[len(spans) - most :])} if most > 1 else set()
+    kept = set(holes[len(spans) - most :])
     merged = [spans[0]]
     for at, span in enumerate(spans[1:], 1):
         if at in kept:

@@ -211,7 +211,10 @@ class Warehouse(Protocol):
         """Return the table's buckets as they were compared last, by name."""
 
     def record_parity(self, spec: TableSpec, result: ParityResult, buckets: ComparedBuckets) -> None:
-        """Keep a comparison and its buckets. MUST NOT keep keys: they may have to be forgotten."""
+        """Keep a comparison and its buckets. MUST NOT keep keys: they may have to be forgotten.
+
+        Days that differ MUST lose their digests, so that the next load of them is one.
+        """
 
     def drop_closed(self, before: datetime) -> int:
         """Delete quarantine entries that were closed before an instant; return how many."""

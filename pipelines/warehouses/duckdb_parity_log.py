@@ -32,7 +32,10 @@ def read_results(connection: duckdb.DuckDBPyConnection, tables: Sequence[str]) -
 
 
 def record_parity(run: Run, spec: TableSpec, result: ParityResult, buckets: ComparedBuckets) -> None:
-    """Replace the buckets that were hashed, drop those that are gone, and add a row to the log."""
+    """Replace the buckets that were hashed, drop those that are gone, and add a row to the log.
+
+    A day that differs keeps no digest: what it has is not what was read, so a load of what was read then would be none.
+    """
     names = _names(spec)
     gone = "bucket not in (select unnest($kept::varchar[])) or bucket in (select unnest($hashed::varchar[]))"
     run(f"delete from daybreak.parity where {_MINE} and ({gone})", **names, kept=sorted(buckets.kept), hashed=sorted(buckets.hashed))
@@ -50,6 +53,9 @@ def record_parity(run: Run, spec: TableSpec, result: ParityResult, buckets: Comp
             warehouse_digest=[str(bucket.warehouse.total) for _, bucket in hashed],
             at=[bucket.checked_at for _, bucket in hashed],
         )
+    if result.outcome != "equal":
+        voided = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table"
+        run(f"{voided} and day in (select unnest($days::date[]))", **names, days=list(result.differing_days))
     run(
         "insert into daybreak.reconciliations values "
         "($source, $table, $outcome, $source_count, $warehouse_count, $missing, $extra, $different, $result, $now)",

@@ -1,8 +1,8 @@
 """The sensor that fills gaps: its decision alone, and ticks on the real source that are missed, doubled, reordered or killed half-way."""
 
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import dagster as dg
@@ -10,9 +10,10 @@ import pytest
 from dagster._core.execution.backfill import BulkActionStatus
 
 import sensors.backfill_gaps as under_test
-from pipelines.runs.backfills import Asked, DaysOrder, assets_in_backfills, find_asked, launch_days
+from pipelines.runs.backfills import CONTENT_TAG, TABLE_TAG, Asked, DaysOrder, Outcome, assets_in_backfills, find_newest, launch_days
 from pipelines.sync.gaps import Gap
-from sensors.backfill_gaps import FIRST_PAUSE, LONGEST_PAUSE, MOST_AT_ONCE, MOST_RUNS, Wish, decide, list_wishes
+from pipelines.wiring import open_mirror
+from sensors.backfill_gaps import FIRST_PAUSE, GOING_ON, LONGEST_PAUSE, MOST_RUNS, Known, Wish, decide, list_wishes
 from tests.dagster.conftest import Daybreak
 from tests.dagster.test_partitions import EVENTS, committed_days, run_days
 
@@ -24,11 +25,14 @@ def gap(kind: Any, *days: int, table: str = "shop.events", held: str | None = No
     return Gap(table, kind, f"{len(days)} {kind}", "", tuple(date(2026, 3, day) for day in days), held)
 
 
-def after(outcomes: Mapping[int, Asked], wish: Wish = WISH, now: datetime = NOW) -> tuple[list[str], list[str]]:
-    """Decide where these attempts were made, by their number."""
-    known = {wish.id_of(attempt): asked for attempt, asked in outcomes.items()}
-    requests, waiting = decide([wish], set(), known.get, now)
-    return [request.backfill_id for request in requests], waiting
+def made(outcome: Outcome, attempt: int = 1, wish: Wish = WISH) -> Asked:
+    return Asked(outcome, NOW, frozenset(wish.days), attempt)
+
+
+def after(known: Known, wish: Wish = WISH, now: datetime = NOW) -> tuple[bool, list[str]]:
+    """Whether a wish is asked for, and why not."""
+    asked, waiting = decide([wish], {}, lambda _wish: known, now)
+    return asked == [wish], waiting
 
 
 def test_one_wish_a_table_joins_its_gaps_and_tells_why() -> None:
@@ -45,23 +49,22 @@ def test_what_waits_for_a_person_or_is_not_about_days_is_no_wish() -> None:
 def test_scattered_days_become_a_few_runs() -> None:
     scattered = [date(2020, 1, 1) + timedelta(days=2 * number) for number in range(2500)]
     (wish,) = list_wishes([Gap("shop.events", "days_missing", "", "", tuple(scattered))])
-    runs = 1 + sum(later - earlier > timedelta(days=1) for earlier, later in zip(wish.days, wish.days[1:], strict=False))
+    runs = 1 + sum(later - earlier > timedelta(days=1) for earlier, later in pairwise(wish.days))
     assert runs <= MOST_RUNS
     assert set(scattered) <= set(wish.days)
 
 
 def test_a_gap_is_asked_for_once_while_its_back_fill_goes_on() -> None:
-    assert after({}) == ([WISH.id_of(1)], [])
-    assert after({1: Asked("running", NOW)}) == ([], ["shop.events: its back-fill is going on"])
+    assert after(Known()) == (True, [])
+    running = made("running")
+    assert after(Known(running, running)) == (False, [f"shop.events: {GOING_ON}"])
 
 
 def test_a_back_fill_that_did_not_help_is_tried_again_later_and_later() -> None:
     pauses = []
-    for attempts in range(1, 16):
-        made = {number: Asked("failed" if number % 2 else "succeeded", NOW) for number in range(1, attempts + 1)}
-        assert after(made, now=NOW + FIRST_PAUSE / 2)[0] == []
-        pause = next(minutes for minutes in range(1, 1500) if after(made, now=NOW + timedelta(minutes=minutes))[0])
-        assert after(made, now=NOW + timedelta(minutes=pause))[0] == [WISH.id_of(attempts + 1)]
+    for attempt in range(1, 16):
+        last = made("failed" if attempt % 2 else "succeeded", attempt)
+        pause = next(minutes for minutes in range(1, 1500) if after(Known(last, last), now=NOW + timedelta(minutes=minutes))[0])
         pauses.append(timedelta(minutes=pause))
     assert pauses == sorted(pauses)
     assert (pauses[0], pauses[-1]) == (FIRST_PAUSE, LONGEST_PAUSE)
@@ -69,21 +72,25 @@ def test_a_back_fill_that_did_not_help_is_tried_again_later_and_later() -> None:
 
 def test_one_that_got_further_is_not_made_to_wait() -> None:
     rest = replace(WISH, days=WISH.days[1:])
-    known = {WISH.id_of(1): Asked("failed", NOW)}
-    assert [request.backfill_id for request in decide([rest], set(), known.get, NOW)[0]] == [rest.id_of(1)]
+    assert rest.content != WISH.content
+    assert after(Known(of_table=made("failed")), rest) == (True, [])
 
 
-def test_one_that_a_person_canceled_is_not_asked_for_again() -> None:
-    assert after({1: Asked("canceled", NOW)}, now=NOW + timedelta(days=30))[0] == []
+def test_one_that_a_person_canceled_is_not_asked_for_again_however_far_it_came() -> None:
+    canceled, later = made("canceled"), NOW + timedelta(days=30)
+    assert not after(Known(canceled, canceled), now=later)[0]
+    assert not after(Known(of_table=canceled), replace(WISH, days=WISH.days[1:]), later)[0]
+    others = replace(WISH, days=(*WISH.days, date(2026, 3, 9)))
+    assert after(Known(of_table=canceled), others, later)[0]
 
 
-def test_a_table_that_a_back_fill_is_about_already_is_left_alone_and_few_go_on_at_once() -> None:
-    wishes = [replace(WISH, table=f"shop.t{number}") for number in range(5)]
-    requests, waiting = decide(wishes, {"shop.t0"}, lambda _id: None, NOW)
-    assert [request.table for request in requests] == ["shop.t1"]
-    assert len(requests) + 1 == MOST_AT_ONCE
-    assert waiting[0] == "shop.t0: a back-fill is going on"
-    assert all("enough" in told for told in waiting[1:])
+def test_a_table_with_which_something_goes_on_is_left_alone_and_one_back_fill_goes_on_at_once() -> None:
+    wishes = [replace(WISH, table=f"shop.t{number}") for number in range(4)]
+    asked, waiting = decide(wishes, {"shop.t0": "a sync is going on"}, lambda _wish: Known(), NOW)
+    assert [wish.table for wish in asked] == ["shop.t1"]
+    assert waiting[0] == "shop.t0: a sync is going on"
+    assert all("one back-fill at once is enough" in told for told in waiting[1:])
+    assert decide(wishes[1:], {"shop.t0": GOING_ON}, lambda _wish: Known(), NOW)[0] == []
 
 
 # -- on the real source
@@ -134,31 +141,43 @@ def test_doubled_and_reordered_ticks_ask_for_nothing_more(cut: Daybreak) -> None
 
 def test_two_ticks_at_the_same_moment_ask_once(cut: Daybreak, monkeypatch: pytest.MonkeyPatch) -> None:
     (before,) = asked(cut)
-    monkeypatch.setattr(under_test, "find_asked", lambda _instance, _id: None)  # the other tick has not written yet
+    monkeypatch.setattr(under_test, "find_newest", lambda *_: None)  # the other tick has not written yet
     monkeypatch.setattr(under_test, "assets_in_backfills", lambda _instance: set())
     tick(cut)
     assert [one.backfill_id for one in asked(cut)] == [before.backfill_id]
 
 
-def test_a_daemon_killed_between_two_requests_asks_for_the_other_one_later() -> None:
+def test_while_a_sync_loads_what_is_missing_it_is_no_gap_to_fill(cut: Daybreak, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(under_test, "find_newest", lambda *_: None)
+    monkeypatch.setattr(under_test, "assets_in_backfills", lambda _instance: set())
+    monkeypatch.setattr(under_test, "launch_days", lambda *_: pytest.fail("it was asked for"))
+    mirror = open_mirror(cut.settings.state_url)
+    with mirror.attempt("shop.events", None) as attempt:
+        assert "shop.events: a sync is going on" in str(tick(cut).skip_reason)
+        attempt.finish("committed")
+
+
+def launch(instance: dg.DagsterInstance, wish: Wish, partitions: dg.DailyPartitionsDefinition, attempt: int = 1) -> bool:
+    order = DaysOrder(wish.table, dg.AssetKey(wish.table), wish.days, wish.why, wish.content, attempt)
+    return launch_days(instance, order, partitions, {})
+
+
+def test_a_daemon_killed_before_it_remembered_asks_for_nothing_twice() -> None:
     partitions = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-09")
-    wishes = [replace(WISH, table=f"shop.t{number}") for number in range(2)]
     with dg.DagsterInstance.ephemeral() as instance:
 
-        def one_tick(dies_after: int) -> None:
-            busy = {key.to_user_string() for key in assets_in_backfills(instance)}
-            requests, _ = decide(wishes, busy, lambda backfill_id: find_asked(instance, backfill_id), NOW)
-            for request in requests[:dies_after]:
-                order = DaysOrder(request.backfill_id, dg.AssetKey(request.table), request.days, request.why, {})
-                assert launch_days(instance, order, partitions)
+        def find(wish: Wish) -> Known:
+            return Known(find_newest(instance, TABLE_TAG, wish.table), find_newest(instance, CONTENT_TAG, wish.content))
 
-        one_tick(dies_after=1)
-        one_tick(dies_after=2)
-        one_tick(dies_after=2)
-        assert sorted(key.to_user_string() for one in instance.get_backfills() for key in one.asset_selection or ()) == [
-            "shop.t0",
-            "shop.t1",
-        ]
+        for _tick in range(3):  # each dies right after it asked, and nothing that a tick would have returned is kept
+            busy = dict.fromkeys((key.to_user_string() for key in assets_in_backfills(instance)), GOING_ON)
+            wishes, _ = decide([WISH], busy, find, NOW)
+            assert all(launch(instance, wish, partitions) for wish in wishes)
+        assert len(instance.get_backfills()) == 1
+        assert launch(instance, WISH, partitions, attempt=2)
+        newest = find_newest(instance, CONTENT_TAG, WISH.content)
+        assert newest is not None
+        assert (newest.outcome, newest.attempt, newest.days) == ("running", 2, frozenset(WISH.days))
 
 
 def test_five_thousand_days_are_one_back_fill_of_one_range() -> None:
@@ -167,13 +186,12 @@ def test_five_thousand_days_are_one_back_fill_of_one_range() -> None:
     (wish,) = list_wishes([Gap("shop.events", "days_missing", f"{len(days)} days", "", tuple(days))])
     partitions = dg.DailyPartitionsDefinition(first.isoformat())
     with dg.DagsterInstance.ephemeral() as instance:
-        order = DaysOrder(wish.id_of(1), EVENTS, wish.days, wish.why, {})
-        assert launch_days(instance, order, partitions)
-        assert not launch_days(instance, order, partitions)
+        assert launch(instance, wish, partitions)
+        assert not launch(instance, wish, partitions)
         (backfill,) = instance.get_backfills()
         data = backfill.asset_backfill_data
         assert data is not None
-        subset = data.target_subset.get_partitions_subset(EVENTS)
+        subset = data.target_subset.get_partitions_subset(dg.AssetKey("shop.events"))
         assert len(subset) == 5000
         assert len(subset.get_partition_key_ranges(partitions)) == 1
 
@@ -181,12 +199,12 @@ def test_five_thousand_days_are_one_back_fill_of_one_range() -> None:
 def test_days_that_are_no_partition_are_not_asked_for() -> None:
     partitions = dg.DailyPartitionsDefinition("2026-03-05", end_date="2026-03-09")
     with dg.DagsterInstance.ephemeral() as instance:
-        launch_days(instance, DaysOrder("id", EVENTS, WISH.days, 'why "so" 100%*', {}), partitions)
+        launch(instance, replace(WISH, why='why "so" 100%*'), partitions)
         (backfill,) = instance.get_backfills()
         assert (backfill.title, backfill.description) == ("why so 100", 'why "so" 100%*')
         data = backfill.asset_backfill_data
         assert data is not None
-        assert list(data.target_subset.get_partitions_subset(EVENTS).get_partition_keys()) == ["2026-03-05"]
+        assert list(data.target_subset.get_partitions_subset(dg.AssetKey("shop.events")).get_partition_keys()) == ["2026-03-05"]
 
 
 def test_a_back_fill_that_ended_is_followed_by_one_run_of_the_models(cut: Daybreak) -> None:

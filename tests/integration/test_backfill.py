@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import date, time, timedelta
 
+import duckdb
 import psycopg
 import pytest
 
@@ -15,6 +16,7 @@ from pipelines.state.mirror import this_process
 from pipelines.sync import backfill
 from pipelines.sync.model import DayRange, TableResult
 from pipelines.sync.steps import set_hook
+from pipelines.sync.throttle import Stopped
 from pipelines.wiring import SyncRequest, open_mirror, sync_tables
 from tests.conftest import TODAY, Project
 from tests.integration.command_line import daybreak
@@ -172,7 +174,7 @@ def test_two_of_the_same_days_are_not_done_at_once(table: Project) -> None:
     table.check("t")
 
 
-def test_a_dead_ones_days_can_be_taken_over_and_a_living_ones_cannot(table: Project) -> None:
+def test_days_that_a_living_process_is_at_cannot_be_taken_over(table: Project) -> None:
     mirror, days = open_mirror(table.settings.state_url), DayRange(FIRST, END)
     begun = begin_backfill(mirror, new_backfill("shop.t", days, "", None), is_anew=False)
     assert begun.process.endswith(f"/{os.getpid()}")
@@ -262,12 +264,12 @@ def test_gaps_name_the_back_fill_that_fills_them(table: Project) -> None:
     said = daybreak(table, *command)
     assert said.exit_code == 0
     assert said.tells("0 of 5 days", "5 of 5 days", "committed")
-    assert daybreak(table, "gaps").exit_code == 0
     table.sync("t")
     table.check("t")
+    assert daybreak(table, "gaps").exit_code == 0
 
 
-def test_status_shows_a_back_fill_that_died(table: Project) -> None:
+def test_status_shows_a_back_fill_that_failed(table: Project) -> None:
     at_commit(3, die)
     with pytest.raises(Killed):
         fill(table)
@@ -298,3 +300,59 @@ def test_hours_that_are_none_are_told(table: Project, hours: str) -> None:
     table.environment["DAYBREAK_BACKFILL_HOURS"] = hours
     with pytest.raises(ConfigError, match="DAYBREAK_BACKFILL_HOURS"):
         _ = table.settings
+
+
+def test_a_table_is_no_newer_for_days_that_were_asked_for(table: Project) -> None:
+    mirror = open_mirror(table.settings.state_url)
+    before = mirror.status("shop.t")
+    fill(table, FIRST, FIRST + timedelta(days=2))
+    after = mirror.status("shop.t")
+    assert after.load_id != before.load_id
+    assert (after.data_as_of, after.checked_at) == (before.data_as_of, before.data_as_of)
+    assert before.watermark is not None
+    assert after.watermark is not None
+    assert after.watermark.observations == before.watermark.observations
+
+
+def test_a_source_that_forgot_its_past_does_not_empty_the_days_that_are_asked_for(table: Project) -> None:
+    stood = table.ask("select count(*) from raw_shop.t")
+    table.run(f"delete from t where at < '{TODAY - timedelta(days=3)}'")
+    assert fill(table).outcome == "committed"
+    assert table.ask("select count(*) from raw_shop.t") == stood
+    table.run("delete from t")
+    fill(table)
+    assert table.ask("select count(*) from raw_shop.t") == stood
+
+
+def test_a_day_that_was_changed_in_the_warehouse_is_really_loaded_again(table: Project) -> None:
+    fill(table)
+    with duckdb.connect(str(table.home / "warehouse.duckdb")) as connection:
+        connection.execute("update raw_shop.t set name = 'by hand' where id = 28")
+    assert daybreak(table, "reconcile", "shop", "t", "--full").exit_code == 3
+    assert daybreak(table, "gaps").tells(f"1 row is not as in the source, on {FIRST}")
+    assert fill(table, FIRST, FIRST + timedelta(days=1)).outcome == "committed"
+    table.check("t")
+    assert daybreak(table, "gaps").exit_code == 0
+
+
+def test_a_person_who_interrupts_is_heard_before_the_next_chunk(table: Project) -> None:
+    stop = threading.Event()
+    at_commit(2, stop.set)
+    with pytest.raises(Stopped):
+        fill(table, stop=stop)
+    set_hook(None)
+    (one,) = left(table)
+    assert (one.state, one.note, one.next_day) == ("paused", "stopped", FIRST + timedelta(days=2))
+    fill(table)
+    table.check("t")
+
+
+def test_a_schema_that_waits_for_a_person_stops_it_at_the_first_window(table: Project) -> None:
+    table.declare("t", "partitioned", key=["id"], contract="freeze", partition={"column": "at", "start": "2026-01-01", "lookback_days": 1})
+    table.sync("t")
+    table.run("alter table t add column more int")
+    result = fill(table)
+    assert result.outcome == "held"
+    assert result.unfinished is not None
+    assert result.unfinished.startswith("0 of 10 days are done")
+    assert open_mirror(table.settings.state_url).status("shop.t").held_reason is None

@@ -39,7 +39,7 @@ def test_a_table_that_was_never_loaded_is_one_gap() -> None:
 
 
 def test_a_whole_table_has_no_gap() -> None:
-    assert gaps(EVENTS, Standing(seen(3, 6), march(3, 4, 5), EQUAL)) == []
+    assert gaps(EVENTS, Standing(seen(3, 6), march(3, 4, 5), compared=EQUAL)) == []
     assert gaps(ORDERS, Standing(LOADED, compared=EQUAL)) == []
 
 
@@ -47,7 +47,9 @@ def test_days_of_the_source_that_no_load_committed_are_missing() -> None:
     (gap,) = gaps(EVENTS, Standing(seen(2, 10), march(3, 4, 7)))
     assert gap.kind == "days_missing"
     assert list(gap.days) == march(2, 5, 6, 8, 9)
-    assert gap.remedy == "daybreak backfill shop events 2026-03-02 2026-03-09"
+    command = "daybreak backfill shop events"
+    ranges = ("2026-03-02 2026-03-02", "2026-03-05 2026-03-06", "2026-03-08 2026-03-09")
+    assert gap.remedy == "; ".join(f"{command} {one}" for one in ranges)
     assert gap.told == "5 days were never loaded: 2026-03-02, 2026-03-05 to 2026-03-06, 2026-03-08 to 2026-03-09"
 
 
@@ -76,12 +78,28 @@ def test_days_that_a_back_fill_left_are_a_gap_of_their_own_unless_they_are_missi
 
 def test_days_that_differ_from_the_source_are_a_gap_with_its_rows() -> None:
     compared = {**EQUAL, "outcome": "differs", "missing": 2, "different": 1, "differing_days": ["2026-03-04"]}
-    (gap,) = gaps(EVENTS, Standing(seen(3, 6), march(3, 4, 5), compared))
+    (gap,) = gaps(EVENTS, Standing(seen(3, 6), march(3, 4, 5), compared=compared))
     assert (gap.kind, list(gap.days), gap.told) == ("days_differ", march(4), "3 rows are not as in the source, on 2026-03-04")
 
 
 def test_a_table_that_could_not_be_compared_has_no_known_difference() -> None:
     assert gaps(ORDERS, Standing(LOADED, compared={**EQUAL, "outcome": "held", "reason": "its schema changed"})) == []
+
+
+def test_days_that_were_loaded_since_they_were_compared_are_no_gap_any_more() -> None:
+    compared = {**EQUAL, "outcome": "differs", "missing": 2, "differing_days": ["2026-03-04", "2026-03-05"]}
+    (gap,) = gaps(EVENTS, Standing(seen(3, 6), march(3, 4, 5), march(4), compared))
+    assert list(gap.days) == march(5)
+    assert gaps(EVENTS, Standing(seen(3, 6), march(3, 4, 5), march(4, 5), compared)) == []
+
+
+def test_a_source_that_was_emptied_lacks_nothing() -> None:
+    assert gaps(EVENTS, Standing(seen(20, 20), march(3, 5))) == []
+
+
+def test_what_a_back_fill_left_before_a_later_start_is_no_gap() -> None:
+    left = [DayRange(date(2026, 2, 1), date(2026, 2, 20))]
+    assert gaps(EVENTS, Standing(seen(3, 4), march(3), unfinished=left)) == []
 
 
 def test_rows_that_the_guard_holds_wait_for_a_person() -> None:

@@ -44,8 +44,17 @@ def test_an_empty_source_that_was_never_loaded_has_no_days() -> None:
 
 
 def test_a_request_is_cut_to_the_days_that_the_table_has_and_that_are_over() -> None:
-    days = requested_days(SPEC, DayRange(date(2025, 12, 1), date(2026, 12, 1)), TODAY)
+    source = DayRange(date(2025, 1, 1), date(2026, 12, 1))
+    days = requested_days(SPEC, DayRange(date(2025, 12, 1), date(2026, 12, 1)), TODAY, source, ())
     assert (days[0], days[-1]) == (date(2026, 1, 1), date(2026, 3, 9))
+
+
+def test_a_source_that_forgot_its_past_is_not_followed_where_days_stand() -> None:
+    asked = DayRange(date(2026, 1, 5), date(2026, 1, 9))
+    stands = {date(2026, 1, 5), date(2026, 1, 6)}
+    later = DayRange(date(2026, 1, 8), date(2026, 2, 1))
+    assert [day.day for day in requested_days(SPEC, asked, TODAY, later, stands)] == [7, 8]
+    assert [day.day for day in requested_days(SPEC, asked, TODAY, None, stands)] == [7, 8]
 
 
 @given(st.sets(st.dates(date(2026, 1, 1), date(2026, 12, 31)), max_size=120), st.sampled_from(["UTC", "America/Havana", "Pacific/Chatham"]))

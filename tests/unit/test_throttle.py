@@ -1,12 +1,15 @@
 """The throttle of a back-fill: a share of the time that grows slowly, is halved at the first sign of trouble, and never ends."""
 
-from collections.abc import Iterator
+import threading
+from itertools import chain, repeat
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.errors import LoadConflict
 from pipelines.sync.throttle import (
+    AGING,
     CHUNK_ROWS,
     DECREASE,
     FIRST_SHARE,
@@ -14,18 +17,27 @@ from pipelines.sync.throttle import (
     LEAST_SHARE,
     LONGEST_PAUSE,
     MOST_SHARE,
+    SLOW_FACTOR,
     Activity,
     Manners,
+    Served,
     Share,
+    Stopped,
     Yielding,
 )
 
 QUIET = Activity(sessions=0, seconds=0.001)
 
 
-def after(share: Share, *chunks: tuple[float, Activity]) -> Share:
+def served(rows: int = CHUNK_ROWS, *, is_whole: bool = True) -> Served:
+    told = Served()
+    told.rows, told.is_whole = rows, is_whole
+    return told
+
+
+def after(share: Share, *chunks: tuple[float, Activity], rows: int = CHUNK_ROWS) -> Share:
     for seconds, activity in chunks:
-        share = share.next(seconds, CHUNK_ROWS, activity, max_sessions=8)
+        share = share.next(seconds, served(rows), activity, max_sessions=8)
     return share
 
 
@@ -55,72 +67,104 @@ def test_a_busy_source_is_still_read_a_little_so_that_the_back_fill_ends() -> No
     assert after(Share(), *[(1.0, Activity(100, 1.0))] * 50).value == LEAST_SHARE
 
 
-def test_the_small_last_chunk_of_a_day_is_no_sign_of_a_slow_source() -> None:
+def test_the_rest_of_a_part_is_no_sign_of_a_slow_source() -> None:
     share = after(Share(), *[(0.5, QUIET)] * 3)
-    assert share.next(0.3, 10, QUIET, max_sessions=8).value > share.value
+    assert share.next(0.3, served(10, is_whole=False), QUIET, max_sessions=8).value > share.value
+
+
+def test_wide_rows_make_small_chunks_and_count_all_the_same() -> None:
+    share = after(Share(), *[(0.5, QUIET)] * 6, rows=300)
+    assert after(share, (1.1, QUIET), rows=300).value == pytest.approx(share.value * DECREASE)
+
+
+def test_a_few_quick_chunks_from_a_cache_do_not_slow_a_back_fill_for_good() -> None:
+    share = after(Share(), *[(0.4, QUIET)] * 5, *[(1.0, QUIET)] * 200)
+    assert share.value == MOST_SHARE
+    assert AGING < SLOW_FACTOR
+
+
+def test_what_a_live_sync_fills_is_not_made_to_wait_for_hours() -> None:
+    assert after(Share(least=0.25), *[(1.0, Activity(100, 1.0))] * 50).value == 0.25
 
 
 def test_trembling_below_what_a_network_trembles_is_no_load() -> None:
-    share = Share().next(0.001, CHUNK_ROWS, Activity(0, 0.0005), max_sessions=8)
-    assert share.next(0.015, CHUNK_ROWS, Activity(0, 0.015), max_sessions=8).value > share.value
+    share = Share().next(0.001, served(), Activity(0, 0.0005), max_sessions=8)
+    assert share.next(0.015, served(), Activity(0, 0.015), max_sessions=8).value > share.value
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 300_000), st.integers(0, 500), st.floats(0, 10))))
-def test_the_share_stays_within_its_bounds_and_every_pause_ends(chunks: list[tuple[float, int, int, float]]) -> None:
+@given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 300_000), st.booleans(), st.integers(0, 500), st.floats(0, 10))))
+def test_the_share_stays_within_its_bounds_and_every_pause_ends(chunks: list[tuple[float, int, bool, int, float]]) -> None:
     share = Share()
-    for seconds, rows, sessions, answer in chunks:
-        share = share.next(seconds, rows, Activity(sessions, answer), max_sessions=8)
+    for seconds, rows, is_whole, sessions, answer in chunks:
+        share = share.next(seconds, served(rows, is_whole=is_whole), Activity(sessions, answer), max_sessions=8)
         assert LEAST_SHARE <= share.value <= MOST_SHARE
         assert 0 <= share.pause(seconds) <= LONGEST_PAUSE
 
 
-class World:
-    """A clock that only sleeping and reading move, and a source whose statements take ``seconds``."""
+class World(threading.Event):
+    """A clock that only waiting and reading move, and a source whose statements take ``seconds``."""
 
-    def __init__(self, seconds: float) -> None:
-        self.now, self.slept, self.seconds, self.syncs = 0.0, 0.0, seconds, iter(())
+    def __init__(self, seconds: float = 1.0) -> None:
+        super().__init__()
+        self.now, self.waited, self.seconds, self.syncs = 0.0, 0.0, seconds, repeat(False)
 
-    def sleep(self, seconds: float) -> None:
-        self.now, self.slept = self.now + seconds, self.slept + seconds
+    def wait(self, timeout: float | None = None) -> bool:
+        self.now, self.waited = self.now + (timeout or 0), self.waited + (timeout or 0)
+        return self.is_set()
 
-    def manners(self) -> Manners:
-        return Manners(
-            activity=lambda: QUIET,
-            is_synced=lambda _table: next(self.syncs, False),
-            max_sessions=8,
-            sleep=self.sleep,
-            clock=lambda: self.now,
-        )
+    def throttle(self) -> Yielding:
+        return Yielding(Manners(lambda: QUIET, lambda _table: next(self.syncs), 8, self, lambda: self.now))
 
     def read(self, throttle: Yielding) -> None:
-        with throttle.reading() as served:
+        with throttle.reading() as told:
             self.now += self.seconds
-            served.rows = CHUNK_ROWS
+            told.rows, told.is_whole = CHUNK_ROWS, True
 
 
 def test_the_first_read_waits_for_nothing_and_the_next_for_the_share_of_the_one_before() -> None:
-    world = World(seconds=1.0)
-    throttle = Yielding(world.manners())
+    world = World()
+    throttle = world.throttle()
     world.read(throttle)
-    assert world.slept == 0
+    assert world.waited == 0
     world.read(throttle)
-    assert world.slept == pytest.approx(1 / (FIRST_SHARE + INCREASE) - 1)
+    assert world.waited == pytest.approx(1 / (FIRST_SHARE + INCREASE) - 1)
+
+
+def test_what_was_done_with_a_chunk_meanwhile_is_a_pause_too() -> None:
+    world = World()
+    throttle = world.throttle()
+    world.read(throttle)
+    world.now += 2.5
+    world.read(throttle)
+    assert world.waited == pytest.approx(1 / (FIRST_SHARE + INCREASE) - 1 - 2.5)
 
 
 def test_a_commit_waits_for_as_long_as_the_table_is_synced() -> None:
-    world = World(seconds=1.0)
+    world = World()
+    world.syncs = chain([True, True, True], repeat(False))
+    world.throttle().before_commit("shop.events")
+    assert world.waited > 0
+    assert next(world.syncs) is False
 
-    def syncs() -> Iterator[bool]:
-        yield from (True, True, True)
 
-    world.syncs = syncs()  # type: ignore[assignment]
-    Yielding(world.manners()).before_commit("shop.events")
-    assert world.slept > 0
-    assert next(world.syncs, "over") == "over"
+def test_a_commit_does_not_wait_for_ever_behind_a_sync_that_is_stuck() -> None:
+    world = World()
+    world.syncs = repeat(True)
+    with pytest.raises(LoadConflict, match=r"shop\.events has been synced for 4 hours"):
+        world.throttle().before_commit("shop.events")
+
+
+def test_one_that_is_to_stop_reads_nothing_more() -> None:
+    world = World()
+    throttle = world.throttle()
+    world.read(throttle)
+    world.set()
+    with pytest.raises(Stopped):
+        world.read(throttle)
 
 
 def test_a_read_that_fails_is_raised_and_counts_for_nothing() -> None:
-    throttle = Yielding(World(seconds=1.0).manners())
+    throttle = World().throttle()
     with pytest.raises(RuntimeError), throttle.reading():
         raise RuntimeError("the source is gone")
     assert throttle.share == Share()
