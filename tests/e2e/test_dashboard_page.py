@@ -120,7 +120,8 @@ def test_the_page_of_proof_fits_and_says_nothing_on_the_console(
     html = render_completeness(make())
     measured = "const root = f.contentDocument.documentElement; document.title = `${root.scrollWidth} ${root.clientWidth}`"
     inner = escape(re.sub(r"<meta http-equiv[^>]*>", "", html))  # whose policy would hold for the frame too
-    frame = f'<title></title><script>onload = () => {{ {measured} }}</script><iframe id="f" srcdoc="{inner}" width="{width}" height="900"></iframe>'
+    script = f"<title></title><script>onload = () => {{ {measured} }}</script>"
+    frame = f'{script}<iframe id="f" srcdoc="{inner}" width="{width}" height="900"></iframe>'
     dom, _ = open_page(chromium, frame, tmp_path)
     found = re.search(r"<title>(\d+) (\d+)</title>", dom)
     assert found
