@@ -3,8 +3,10 @@
 The page is made whatever is held: it is the one to look at when something is wrong.
 """
 
+import hashlib
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -42,25 +44,25 @@ def refresh_completeness(settings: Settings) -> Delivered:
 
 
 def deliver_completeness(settings: Settings, mirror: Mirror, *, has_morning: bool) -> Delivered:
-    """Publish the page, always, with the time of it: one that stays away is seen by its age. ``has_morning``: what to link to."""
+    """Publish the page, unless it says what it said before on the same day. ``has_morning``: whether there is such a page to link to."""
     from pipelines.delivery.completeness import render_completeness
-    from pipelines.delivery.completeness_rows import compared_at
+    from pipelines.delivery.completeness_rows import answer, compared_at
 
-    page = make_page(settings, mirror, has_morning=has_morning)
-    published = publish(completeness_file(settings), render_completeness(page), keep_versions=settings.keep_versions)
-    version = published.version_path.stem if published.version_path else COMPLETENESS
+    page, target = make_page(settings, mirror, has_morning=has_morning), completeness_file(settings)
+    # The hour is left out, but for what it makes of the answer: a comparison gets old.
+    said = (replace(page, published_at=datetime.min), settings.local_today(), answer(page))
+    inputs = hashlib.sha256(repr(said).encode()).hexdigest()[:24]
+    before = mirror.deliveries().get(DELIVERY, {})
     as_of = compared_at(page)
-    mirror.record_delivery(
-        DELIVERY,
-        status="published",
-        version=version,
-        inputs="",
-        data_as_of=as_of and as_of.isoformat(),
-        published_at=datetime.now(UTC).isoformat(),
-        stale_since=None,
-        reason=None,
-    )
-    return Delivered("published", published.path, version, as_of)
+    known = {"inputs": inputs, "version": before.get("version"), "published_at": before.get("published_at")}
+    status = "unchanged" if before.get("inputs") == inputs and target.exists() else "published"
+    if status == "published":
+        published = publish(target, render_completeness(page), keep_versions=settings.keep_versions)
+        version = published.version_path.stem if published.version_path else COMPLETENESS
+        known |= {"version": version, "published_at": datetime.now(UTC).isoformat()}
+    told = as_of and as_of.isoformat()
+    mirror.record_delivery(DELIVERY, status=status, data_as_of=told, stale_since=None, reason=None, **known)
+    return Delivered(status, target, known["version"] or COMPLETENESS, as_of)
 
 
 def make_page(settings: Settings, mirror: Mirror, *, has_morning: bool = False) -> CompletenessPage:

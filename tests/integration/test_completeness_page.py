@@ -47,6 +47,19 @@ def test_a_difference_is_on_the_page_and_gone_once_it_is_healed(project: Project
     assert "Nothing is missing" in told
 
 
+def test_a_page_that_says_the_same_is_not_written_again(project: Project) -> None:
+    make_orders(project)
+    first = refresh_completeness(project.settings)
+    stamp = first.path.stat().st_mtime_ns
+    second = refresh_completeness(project.settings)
+    assert (first.status, second.status, second.version) == ("published", "unchanged", first.version)
+    assert first.path.stat().st_mtime_ns == stamp
+    first.path.unlink()
+    assert refresh_completeness(project.settings).status == "published"
+    daybreak("reconcile")
+    assert "The one table equals its source" in read_page(project)
+
+
 def test_a_back_fill_and_the_days_that_it_restated_are_on_the_page(project: Project) -> None:
     project.run(
         "create table t (id int primary key, name text, at timestamptz)",
