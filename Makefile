@@ -59,6 +59,10 @@ N ?= 200
 torture: $(VENV)/.dev ## Kill syncs and mornings N times (200) at random, and prove that nothing is lost
 	@$(BIN)/python -m tests.crash.torture --n $(N) $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
+.PHONY: sabotage
+sabotage: $(VENV)/.dev ## Break the pipeline in some eighty ways, and print which check caught which
+	@$(BIN)/python -m tests.sabotage.report
+
 .PHONY: lint
 lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .

@@ -16,13 +16,14 @@ import dagster as dg
 from pipelines.assets.ingestion import BECAUSE, raw_key
 from pipelines.jobs import BACKFILL
 from pipelines.partitions import make_daily_partitions
-from pipelines.runs.backfills import Asked, DaysOrder, assets_in_backfills, find_asked, launch_days
+from pipelines.runs.backfills import SENSOR_NAME_TAG, Asked, DaysOrder, assets_in_backfills, find_asked, launch_days
 from pipelines.settings import Settings, load_settings
 from pipelines.state.backfills import Backfill, ended_backfills, unfinished_backfills
 from pipelines.sync.gaps import Gap, spans_of, tell_days
 from pipelines.sync.plan import days_of
 from pipelines.sync.spec import SourceSpec, TableSpec
 
+NAME = "backfill_gaps"
 INTERVAL_SECONDS = 300
 MOST_AT_ONCE = 2  # back-fills of ours: the rest waits for a later tick
 MOST_RUNS = 10  # of one back-fill, each of neighbouring days
@@ -114,7 +115,7 @@ def make_backfill_gaps(sources: Sequence[SourceSpec]) -> list[dg.SensorDefinitio
         return []
 
     @dg.sensor(
-        name="backfill_gaps",
+        name=NAME,
         job_name=BACKFILL,
         minimum_interval_seconds=INTERVAL_SECONDS,
         description="Days that are missing or differ from their source are loaded again, then the models on them are built.",
@@ -147,7 +148,9 @@ def _tick(
     busy |= {table_id for table_id, table in tables.items() if raw_key(table) in in_dagster}
     requests, waiting = decide(wishes, busy, lambda backfill_id: find_asked(instance, backfill_id), datetime.now(UTC))
     for request in requests:
-        order = DaysOrder(request.backfill_id, raw_key(tables[request.table]), request.days, request.why, {BECAUSE: request.why})
+        order = DaysOrder(
+            request.backfill_id, raw_key(tables[request.table]), request.days, request.why, {BECAUSE: request.why, SENSOR_NAME_TAG: NAME}
+        )
         if launch_days(instance, order, partitions):
             context.log.info(f"asked for a back-fill: {request.why}")
     if requests or busy:

@@ -171,7 +171,8 @@ class Project:
             self.ask(f"select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = $${name}$$")
         )
         columns = ", ".join(_rendered(column, types[column]) for column in self.columns(name))
-        return self.ask(f"select {columns} from {relation}")
+        standing = " where _deleted_at is null" if self.spec(name).marks_deleted else ""
+        return self.ask(f"select {columns} from {relation}{standing}")
 
     def quarantine(self, name: str) -> list[dict[str, Any]]:
         rows = self.ask(

@@ -68,6 +68,9 @@ def _mode_problems(path: Path, table: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(
             (*path, "deletes"), "`deletes: reconcile` goes with mode incremental", f"remove it: mode {mode} follows deletes itself"
         )
+    if "deleted_rows" in table and not (mode == "incremental" and table.get("deletes") == "reconcile"):
+        remedy = "add `deletes: reconcile`, or remove it" if mode == "incremental" else f"remove it: mode {mode} deletes what it finds gone"
+        yield Problem((*path, "deleted_rows"), "`deleted_rows` goes with mode incremental and `deletes: reconcile`", remedy)
     if mode == "partitioned" and not table.get("partition"):
         yield Problem(path, "mode partitioned needs `partition`", "add partition: {column: …, start: 2026-01-31}, or choose mode snapshot")
     if mode in ("incremental", "snapshot") and table.get("partition"):

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from pipelines.sync.spec import Contract, Deletes, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
+from pipelines.sync.spec import Contract, DeletedRows, Deletes, Expectation, Mask, Mode, OnFailure, PartitionSpec, SourceSpec, TableSpec
 
 SOURCE_NAME = r"^[a-z][a-z0-9_]{0,62}$"
 VARIABLE_NAME = r"^[A-Z][A-Z0-9_]*$"
@@ -90,10 +90,15 @@ class TableEntry(_Strict):
         description="how an incremental table treats rows that vanish from the source: they stay (and are counted), or "
         "`daybreak reconcile --heal` deletes them; the other modes follow deletes as they read",
     )
+    deleted_rows: DeletedRows = Field(
+        default="remove",
+        description="with `deletes: reconcile`, what becomes of a row that is gone from the source: it is deleted (`remove`), or it stays, "
+        "with the time that this was noticed in `_deleted_at` (`mark`)",
+    )
     max_deletes: Limit = Field(
         default=0.05,
-        description="how many rows `daybreak reconcile --heal` deletes by itself: rows (a whole number), or a share (`0.05`, with a point) "
-        "of those compared, of which ten are always tolerated; beyond it nothing is deleted until a person says so",
+        description="how many rows `daybreak reconcile --heal` deletes, or marks, by itself: rows (a whole number), or a share (`0.05`, "
+        "with a point) of those compared, of which ten are always tolerated; beyond it nothing is deleted until a person says so",
     )
     contract: Contract | None = Field(default=None, description="what a change of the table's schema may do; else the source's")
     owner: str | None = Field(default=None, pattern=OWNER, description="who answers for the table; else the source's owner")
@@ -146,6 +151,7 @@ class SourceEntry(_Strict):
             owner=entry.owner or self.owner,
             max_quarantined=entry.max_quarantined,
             deletes=entry.deletes,
+            deleted_rows=entry.deleted_rows,
             max_deletes=entry.max_deletes,
             relation=entry.relation or "",
         )

@@ -140,6 +140,9 @@ def generate(
         typer.echo(f"{'would be ' if check else ''}{'changed' if file in standing else 'new':<9}{_near(file)}")
     for model, table in generation.left_alone.items():
         _tell_left_alone(Path(model), table)
+    for model in generation.unfiltered:
+        told = f"{_near(Path(model))} shows rows that are gone from the source, which its raw table keeps."
+        typer.secho(f"{told} To leave them out, put `where _deleted_at is null` behind its `from`.", fg=typer.colors.YELLOW)
     if not generation.edit.texts:
         typer.echo("Every model with a region is as the source's columns are; nothing was written.")
     elif check:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
-from pipelines.discovery import staging
+from pipelines.discovery import deleted, staging
 from pipelines.discovery.files import UNWRITTEN, Edit
 from pipelines.discovery.models import Described, add_models, list_entries, list_keywords, read_described, refuse_same_slugs
 from pipelines.discovery.region import Region, Selected, find_region, order_columns, plain_jinja, write_region
@@ -18,7 +18,7 @@ from pipelines.discovery.yaml_text import YamlPath, append_to_item, insert_item,
 from pipelines.errors import ConfigError
 from pipelines.settings import Settings
 from pipelines.sources import open_source
-from pipelines.sync.schema import check_names, judge_changes, raw_columns
+from pipelines.sync.schema import DELETED_AT, check_names, judge_changes, raw_columns
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.wiring import open_mirror
@@ -36,10 +36,11 @@ class History:
 
 @dataclass
 class Generation:
-    """Files as they will be, and the models that have no region, by what to put into them."""
+    """Files as they will be, the models that have no region, by what to put into them, and those that show deleted rows."""
 
     edit: Edit = field(default_factory=Edit)
     left_alone: dict[str, str] = field(default_factory=dict)
+    unfiltered: list[str] = field(default_factory=list)
 
 
 def plan_generation(settings: Settings, source: SourceSpec, tables: Sequence[TableSpec], generation: Generation) -> None:
@@ -84,6 +85,12 @@ def _generate(described: Described, history: History, keywords: frozenset[str], 
     table = staging.stage_table(spec, schema, keywords, _standing(history, region)) if region else plain
     is_described = ("models", table.model) in described.files
     add_models(described, [table], edit)
+    if file and spec.marks_deleted and DELETED_AT not in (edit.read(file) or ""):
+        filtered = deleted.add_filter(region.tail) if region else None
+        if region and filtered:
+            region = replace(region, tail=filtered)
+        else:
+            generation.unfiltered.append(str(file))
     if file and region:
         edit.write(file, write_region(renew_region(region, table, history), f"{spec.source}.{table.name}", keywords))
         if is_described:
@@ -112,7 +119,7 @@ def _keep_columns(region: Region, history: History) -> list[Selected]:
         raw = names.get(column.raw) or column.raw
         is_older = raw == column.raw and raw in moved  # dropped, and its name belongs to a column that was renamed
         if spec.masks.get(raw) != "drop" and not is_older:
-            kept.append(replace(column, raw=raw, is_dropped=raw not in current and raw not in LOAD))
+            kept.append(replace(column, raw=raw, is_dropped=raw not in {*current, *LOAD, DELETED_AT}))
     return kept
 
 
@@ -174,6 +181,8 @@ def _describe_source(described: Described, history: History, table: staging.Stag
     for name, staged in wanted.items():
         if name not in listed:
             text = insert_item(text, path, [staging.write_source_column(table, staged)], str(file), before=LOAD[0])
+    if table.spec.marks_deleted and DELETED_AT not in listed:
+        text = insert_item(text, path, [staging.write_load_column(*deleted.COLUMN)], str(file))
     edit.write(file, text)
 
 

@@ -7,6 +7,7 @@ one here. Not here: which files there are and what may be written (``add``).
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
+from pipelines.discovery import deleted
 from pipelines.discovery.region import LONG_NAME, Region, Selected, is_bare, order_columns, plain_jinja, write_region
 from pipelines.discovery.yaml_text import flow, scalar, sentence
 from pipelines.names import make_asset_name, make_slug
@@ -62,7 +63,7 @@ class Standing:
 def stage_table(spec: TableSpec, schema: TableSchema, keywords: frozenset[str], standing: Standing | None = None) -> StagedTable:
     """Return the table with a name for each column that lands; ``keywords`` are what SQL does not take for a column unquoted."""
     landed, standing = raw_columns(spec, schema), standing or Standing()
-    taken = {*standing.names.values(), *standing.taken, *(name for name, _ in LOAD)}
+    taken = {*standing.names.values(), *standing.taken, *(name for name, _ in describe_load(spec))}
     bare = {column.name for column in landed if column.name not in {*standing.names, *taken} and is_bare(column.name, keywords)}
     taken |= bare
     staged = []
@@ -72,6 +73,11 @@ def stage_table(spec: TableSpec, schema: TableSchema, keywords: frozenset[str], 
         taken.add(name)
         staged.append(StagedColumn(column, name))
     return StagedTable(spec, schema.comment, tuple(staged), keywords)
+
+
+def describe_load(spec: TableSpec) -> tuple[tuple[str, str], ...]:
+    """Return the columns of the raw table that are the engine's, each with what it says."""
+    return (*LOAD, deleted.COLUMN) if spec.marks_deleted else LOAD
 
 
 def _find_free(slug: str, taken: Set[str], keywords: Set[str]) -> str:
@@ -91,7 +97,9 @@ def write_model(table: StagedTable) -> str:
         f"with\n\nsource as (\n    select *{{{{ former_names({raw}) }}}}{gap}from {{{{ source({raw}) }}}}\n),\n\nrenamed as (\n    select\n"
     )
     columns = [Selected(staged.column.name, staged.name) for staged in table.columns]
-    region = Region(head, order_columns((), columns, [name for name, _ in LOAD]), (), "\n    from source\n)\n\nselect * from renamed\n")
+    where = deleted.write_filter("    ") if table.spec.marks_deleted else ""
+    tail = f"\n    from source\n{where})\n\nselect * from renamed\n"
+    region = Region(head, order_columns((), columns, [name for name, _ in LOAD]), (), tail)
     return write_region(region, f"{table.spec.source}.{table.name}", table.keywords)
 
 
@@ -121,7 +129,12 @@ def write_source_table(table: StagedTable) -> list[str]:
         "  columns:",
     ]
     lines += [f"    {write_source_column(table, staged)}" for staged in table.columns]
-    return [*lines, *(f"    - {{name: {name}, description: {_in_flow(told)}}}" for name, told in LOAD)]
+    return [*lines, *(f"    {write_load_column(name, told)}" for name, told in describe_load(spec))]
+
+
+def write_load_column(name: str, told: str) -> str:
+    """Return the item of one of the engine's columns in the sources YAML, its dash in column 0."""
+    return f"- {{name: {name}, description: {_in_flow(told)}}}"
 
 
 def write_source_column(table: StagedTable, staged: StagedColumn) -> str:
@@ -135,7 +148,8 @@ def write_model_entry(table: StagedTable) -> list[str]:
     """Return the model's item of the models YAML: its grain, what is known of its columns, and that its key is one."""
     grain = f"One row per {' and '.join(table.key)}." if table.key else "No key: rows may repeat."
     told = _as_sentence(table.comment) or f"{table.spec.schema}.{table.spec.name} of {table.spec.source}."
-    lines = [f"- name: {table.model}", f"  description: {sentence(plain_jinja(f'{told} {grain}'))}"]
+    told = " ".join([told, grain, *([deleted.LEFT_OUT] if table.spec.marks_deleted else [])])
+    lines = [f"- name: {table.model}", f"  description: {sentence(plain_jinja(told))}"]
     columns = [f"    {line}" for staged in table.columns for line in write_model_column(table, staged)]
     lines += ["  columns:", *columns] if columns else []
     if len(table.key) > 1:

@@ -18,7 +18,7 @@ from pipelines.warehouses.duckdb_sql import duckdb_type
 
 Mark = Literal["safe", "needs approval", "breaking"]
 _KINDS = {"model": "model", "snapshot": "snapshot", "test": "test", "exposure": "dashboard"}
-_LOAD = ("_load_id", "_loaded_at")
+_LOAD = ("_load_id", "_loaded_at", "_deleted_at")  # the last one in some tables only
 
 
 NO_MODELS: Mapping[str, Any] = {"sources": {}, "child_map": {}, "nodes": {}, "exposures": {}}  # dbt's manifest without a project
@@ -55,7 +55,7 @@ def list_touched(manifest: Manifest, spec: TableSpec, columns: Sequence[str], mo
         return ()
     from pipelines.evolution.lineage import trace_models
 
-    raw = {relation_of(manifest["sources"][root]): [*columns, *_LOAD] for root in roots}
+    raw = {relation_of(manifest["sources"][root]): list(dict.fromkeys([*columns, *_LOAD])) for root in roots}
     traced = trace_models(manifest, order_models(manifest, nodes), raw)
     found: dict[tuple[str, str], Touched] = {}
     for move in moves:

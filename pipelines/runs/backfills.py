@@ -15,6 +15,7 @@ import sqlalchemy.exc
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
+SENSOR_NAME_TAG = "dagster/sensor_name"  # by which the UI says who asked
 Outcome = Literal["running", "succeeded", "failed", "canceled"]
 MAX_TITLE = 100
 UNTITLED = frozenset('%*"')  # what Dagster takes in no title

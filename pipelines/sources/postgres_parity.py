@@ -11,11 +11,11 @@ import pyarrow as pa
 
 from pipelines.sources import postgres_sql as sql
 from pipelines.sources.postgres_connection import Connection
-from pipelines.sources.postgres_types import arrow_type, value_expression
+from pipelines.sources.postgres_types import ENDLESS, arrow_type, value_expression
 from pipelines.sync.model import Bound
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.shape import TableSchema
-from pipelines.sync.sides import NO_DAY, NULL_TEXT, NUMBER_DIGITS, Digest, HashedRow, Scope, Stretch
+from pipelines.sync.sides import NO_DAY, NULL_TEXT, NUMBER_DIGITS, UNFIT_TEXT, Digest, HashedRow, Scope, Stretch
 from pipelines.sync.spec import TableSpec
 
 Describe = Callable[[Connection, TableSpec], tuple[TableSchema, list[sql.PgColumn]]]
@@ -122,10 +122,17 @@ def canonical(column: sql.PgColumn) -> str:
 
 def hash_of(columns: Sequence[sql.PgColumn]) -> str:
     """Return the SQL of the md5 of several columns' canonical texts."""
-    parts = [f"coalesce({canonical(column)}, '{NULL_TEXT}')" for column in columns]
+    parts = [f"coalesce({canonical(column)}, {_empty(column)})" for column in columns]
     while len(parts) > 1:
         parts = [f"concat_ws(',', {', '.join(parts[start : start + ARGUMENTS])})" for start in range(0, len(parts), ARGUMENTS)]
     return f"md5({parts[0]})"
+
+
+def _empty(column: sql.PgColumn) -> str:
+    """Return the SQL of the text of a value that does not land: NULL, or one that no type holds, whose row must not stand as NULL."""
+    if column.type.name in ENDLESS or pa.types.is_decimal(arrow_type(column.type)):
+        return f"case when {sql.quote(column.name)} is null then '{NULL_TEXT}' else '{UNFIT_TEXT}' end"
+    return f"'{NULL_TEXT}'"
 
 
 def bucket_query(scope: Scope, columns: Columns, conditions: Sequence[str]) -> str:

@@ -46,8 +46,9 @@ def _left_out(numbers: Numbers) -> list[str]:
         ("late", "late, the next load reads them"),
         ("quarantined", "in quarantine"),
         ("kept", "gone from the source and kept (deletes: ignore)"),
+        ("marked", "gone from the source and kept with a mark"),
     )
-    told = [f"{numbers[name]:,} {word}" for name, word in words if numbers[name]]
+    told = [f"{numbers[name]:,} {word}" for name, word in words if numbers.get(name)]  # an older comparison did not count all
     return told + ([f"without {', '.join(numbers['left_out'])}"] if numbers["left_out"] else [])
 
 

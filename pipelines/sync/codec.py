@@ -17,7 +17,7 @@ WATERMARK = TypeAdapter(Watermark)
 OBSERVATIONS = TypeAdapter(tuple[Observation, ...])
 _SPEC = TypeAdapter(TableSpec)
 # Another name of the same table changes nothing; a schema has its identity. What becomes of deletes does not decide what lands.
-_NAMES = {"relation", "followed", "deletes", "max_deletes"}
+_NAMES = {"relation", "followed", "deletes", "deleted_rows", "max_deletes"}
 
 
 def fingerprint(spec: TableSpec) -> str:

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pipelines.sync import parity
 from pipelines.sync.context import Engine
 from pipelines.sync.model import TableResult
-from pipelines.sync.reconcile import Comparison, judge, look_up
+from pipelines.sync.reconcile import Comparison, judge, look_up, treat_marked
 from pipelines.sync.reread import Removal, reread_keys
-from pipelines.sync.sides import Difference, ParityResult
+from pipelines.sync.sides import Difference, ParityResult, Scope
 
 
 def heal_table(engine: Engine, comparison: Comparison, overruled_by: str | None = None) -> ParityResult:
@@ -32,7 +32,8 @@ def heal_table(engine: Engine, comparison: Comparison, overruled_by: str | None 
     reread = _reread(engine, comparison, broken, None)
     # In the other modes a load removes what it asked for and did not find, whether it is told to or not.
     removed = _reread(engine, comparison, gone, Removal(overruled_by if held else None))
-    left = _look_after(engine, comparison, [*broken, *gone])
+    scope = _scope_now(engine, comparison) if broken or gone else comparison.scope
+    left = _look_after(engine, scope, [*broken, *gone])
     differences = [one for one in result.differences if one not in broken and one not in gone] + left
     deleted = sum(entry.counts.deleted for one in (reread, removed) if one for entry in one.loads)
     reasons = [one.held_reason for one in (reread, removed) if one and one.held_reason]
@@ -49,6 +50,7 @@ def heal_table(engine: Engine, comparison: Comparison, overruled_by: str | None 
         - deleted,
         reread=max(0, len(broken) - sum(one.kind != "extra" for one in left)),
         deleted=deleted,
+        marked=engine.warehouse.side().count_marked(scope) if scope.marked == "gone" else 0,
         overruled_by=overruled_by if held else None,
         reason="; ".join(reasons) or None,
     )
@@ -62,13 +64,19 @@ def _reread(engine: Engine, comparison: Comparison, differences: Sequence[Differ
     return reread_keys(engine, comparison.spec, [one.row.key for one in differences], removal)
 
 
-def _look_after(engine: Engine, comparison: Comparison, touched: Sequence[Difference]) -> list[Difference]:
+def _look_after(engine: Engine, scope: Scope, touched: Sequence[Difference]) -> list[Difference]:
     """Return which of the healed rows are not the same yet; those that went into quarantine are known."""
     if not touched:
         return []
-    source, warehouse = look_up(engine, comparison.scope, [one.row for one in touched])
-    waiting = {tuple(json.loads(key)) for key in engine.warehouse.find_waiting(comparison.spec, None).keys}
+    source, warehouse = look_up(engine, scope, [one.row for one in touched])
+    waiting = {tuple(json.loads(key)) for key in engine.warehouse.find_waiting(scope.spec, None).keys}
     return [one for one in parity.compare_rows(source, warehouse) if one.row.key not in waiting]
+
+
+def _scope_now(engine: Engine, comparison: Comparison) -> Scope:
+    """Return the scope as of now: the column of the marks may have come with the rows that were marked."""
+    spec = comparison.spec
+    return replace(comparison.scope, marked=treat_marked(spec, engine.warehouse.read_state([spec.id]).watermarks.get(spec.id)))
 
 
 def keep_result(engine: Engine, comparison: Comparison, result: ParityResult) -> None:

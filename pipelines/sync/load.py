@@ -15,7 +15,7 @@ from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
 from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, Observation, StagedLoad, Watermark
 from pipelines.sync.plan import is_reread
-from pipelines.sync.schema import columns_to_fill, judge_changes, landed_columns, raw_columns
+from pipelines.sync.schema import DELETED_AT, columns_to_fill, judge_changes, landed_columns, raw_columns
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
@@ -55,6 +55,7 @@ def changed_days(
         watermark is None
         or planned.observation.fell_from  # what is committed must not say any more that the cursor was further
         or watermark.spec_fingerprint != planned.spec_fingerprint
+        or (spec.marks_deleted and not watermark.has_marks)  # models on the table may name the column, so it comes with this sync
         or not _is_shaped_like(engine.mirror.schema(spec.id), planned)
     ):
         return digests, ()
@@ -127,7 +128,11 @@ def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> Sta
         files=tuple(gated.files),
         chunks=tuple(folder.chunks),
         rows_read=folder.rows,
-        watermark=replace(_next_watermark(engine, spec, ready, changes), unfilled=_unfilled(engine, spec, planned, changes)),
+        watermark=replace(
+            _next_watermark(engine, spec, ready, changes),
+            unfilled=_unfilled(engine, spec, planned, changes),
+            has_marks=_has_marks(engine, spec, planned.schema),
+        ),
         days=ready.changed if spec.partition else (),
         skipped_days=ready.same if spec.partition else (),
         time_zone=engine.time_zone,
@@ -188,6 +193,13 @@ def _unfilled(engine: Engine, spec: TableSpec, planned: LoadPlan, changes: Seque
     now = {change.before.name: change.after.name for change in changes if change.kind == "rename" and change.before and change.after}
     kept = [now.get(name, name) for name in names if name in now or name not in gone]
     return tuple(dict.fromkeys([*kept, *columns_to_fill(spec, planned.schema, changes)]))
+
+
+def _has_marks(engine: Engine, spec: TableSpec, schema: TableSchema) -> bool:
+    """Whether the raw table has the engine's `_deleted_at`: it stays, as models may name it, until a column of the source has the name."""
+    before = engine.mirror.status(spec.id).watermark
+    stands = before is not None and before.has_marks and DELETED_AT not in {one.name.casefold() for one in raw_columns(spec, schema)}
+    return spec.marks_deleted or stands
 
 
 def _digest_tail(spec: TableSpec, folder: LoadFolder, lower: str | None) -> DayDigest:

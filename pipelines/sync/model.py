@@ -101,6 +101,7 @@ class Watermark:
     content_fingerprint: str = ""  # of the part of the spec that decides which rows and values stand in the table
     mask_key_id: str = ""  # of the key that its `hmac` columns were hashed with
     masks: Mapping[str, Mask] | None = None  # that its columns have; None: an earlier release did not say
+    has_marks: bool = False  # the raw table's `_deleted_at` is the engine's: set in rows that are gone from the source
     unfilled: tuple[str, ...] = ()  # columns that have no values yet in rows from before they came
 
 
@@ -188,7 +189,11 @@ class StagedFile:
 
 @dataclass(frozen=True)
 class Counts:
-    """Where each row that was read went. ``deleted`` is counted apart: those rows were not read."""
+    """Where each row that was read went. ``deleted`` is counted apart: those rows were not read.
+
+    A row that stays with the mark of a deleted one is ``deleted`` by the load that marks it, and ``inserted`` by the one that finds
+    it in the source again.
+    """
 
     read: int
     inserted: int = 0
@@ -228,10 +233,15 @@ class StagedLoad:
     time_zone: str  # whose midnights cut the days
     token: int
     may_repeat_keys: bool  # a row can stand in two chunks, its later version wins
-    removes_missing: bool = False  # rows of `window.keys` that did not land are deleted
+    removes_missing: bool = False  # rows of `window.keys` that did not land are deleted, or marked
     released_by: str | None = None
     forgotten_by: str | None = None  # who had the rows of `window.keys` forgotten
     told: tuple[str, ...] = ()  # what changed of the schema, as a person reads it
+
+    @property
+    def is_marking(self) -> bool:
+        """Whether rows that are gone stay, with a mark. Those of a load that forgets rows do not."""
+        return self.removes_missing and self.spec.marks_deleted and not self.forgotten_by
 
     @property
     def quarantined(self) -> int:
@@ -249,7 +259,7 @@ class LedgerEntry:
     mode: Mode
     window: Mapping[str, Any]
     counts: Counts
-    total_rows: int
+    total_rows: int  # without those that are marked as deleted
     data_as_of: datetime
     committed_at: datetime
     schema_version: int

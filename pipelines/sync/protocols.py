@@ -165,6 +165,11 @@ class Warehouse(Protocol):
         inside the transaction, from counts of its own. MUST empty the digest of a committed day (also of "no day") that the
         load took a row from, or in which an older version of a row stays that was read elsewhere, and of every other day if
         ``is_reread``: what stands there is not what was read there.
+
+        A load that ``is_marking`` MUST set `_deleted_at`, and the load's id and time, in the rows that it would have deleted and that
+        have no mark; any other MUST clear the mark of a row that it loads, equal or not, and count that row as inserted. Neither
+        ``total_rows`` nor a stale version in quarantine MUST be made of a row that is marked. All of that only where the watermark
+        ``has_marks``, which gives the table the column.
         """
 
     def find_load(self, load_id: str) -> LedgerEntry | None:

@@ -20,7 +20,19 @@ from pipelines.sync.plan import is_reread
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.schema import raw_columns
 from pipelines.sync.shape import TableSchema
-from pipelines.sync.sides import NO_DAY, ComparedBuckets, Cut, Difference, Digest, HashedRow, ParityResult, Scope, StoredBucket, Stretch
+from pipelines.sync.sides import (
+    NO_DAY,
+    ComparedBuckets,
+    Cut,
+    Difference,
+    Digest,
+    HashedRow,
+    Marked,
+    ParityResult,
+    Scope,
+    StoredBucket,
+    Stretch,
+)
 from pipelines.sync.spec import TableSpec
 
 MAX_AHEAD = 200_000  # rows newer than the last load that a comparison leaves out one by one: their hashes are 7 MB
@@ -100,6 +112,7 @@ def _compare(engine: Engine, spec: TableSpec, status: TableStatus, is_full: bool
         late=late,
         in_flight=in_flight + len(scope.ahead),
         quarantined=quarantined,
+        marked=engine.warehouse.side().count_marked(scope) if scope.marked == "gone" else 0,
         left_out=tuple(sorted(set(_names(raw_columns(found, schema))) - set(_names(scope.columns)) | _dropped(found))),
         differing_days=parity.days_of_buckets(scope.cut, differing),
         buckets=len(hashed) + len(standing),
@@ -153,6 +166,7 @@ def _make_scope(engine: Engine, spec: TableSpec, schema: TableSchema, watermark:
     columns = [one for one in raw_columns(spec, schema) if spec.masks.get(one.name) != "hmac" and one.name not in watermark.unfilled]
     waiting = engine.warehouse.find_waiting(spec, None)
     scope = Scope(spec, schema, tuple(columns), Cut("hash"), engine.chunk_rows, time_zone=engine.time_zone)
+    scope = replace(scope, marked=treat_marked(spec, watermark))
     if spec.key:
         scope = replace(scope, aside=tuple(engine.source.side().hash_keys(scope, [tuple(json.loads(key)) for key in waiting.keys])))
     if spec.cursor:
@@ -171,6 +185,13 @@ def _make_scope(engine: Engine, spec: TableSpec, schema: TableSchema, watermark:
         first = max(spec.partition.start, datetime.fromisoformat(days[0]).date()) if days else spec.partition.start
         scope = replace(scope, first_day=first, end_day=engine.today())
     return scope, len(waiting.keys) + waiting.unnamed
+
+
+def treat_marked(spec: TableSpec, watermark: Watermark | None) -> Marked:
+    """Return what a comparison makes of rows that are marked as deleted."""
+    if watermark is None or not watermark.has_marks:
+        return "none"
+    return "gone" if spec.marks_deleted else "unlike"
 
 
 def _committed_days(engine: Engine, scope: Scope) -> Mapping[str, Digest]:

@@ -24,6 +24,7 @@ Judgement = Literal["safe", "needs approval", "breaking"]
 CHANGES_VALUES = ("add", "widen", "retype")  # of rows that did not move
 _INTEGERS = (pa.int16(), pa.int32(), pa.int64())
 _PLAIN_TEXTS = ("text", "character varying", "numeric")
+DELETED_AT = "_deleted_at"  # the engine's, in tables whose entry says `deleted_rows: mark`
 RESERVED = frozenset({"_load_id", "_loaded_at", "_daybreak_file", "file_row_number", UNFIT_COLUMN})
 _INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 
@@ -70,8 +71,9 @@ def check_names(spec: TableSpec, schema: TableSchema) -> None:
         )
     for column in raw_columns(spec, schema):
         folded = column.name.casefold()
-        if folded in RESERVED:
-            problems.append(f"{spec.id}: the column `{column.name}` has a name that Daybreak uses itself.")
+        if folded in RESERVED or (folded == DELETED_AT and spec.marks_deleted):
+            use = " for `deleted_rows: mark`" if folded == DELETED_AT else ""
+            problems.append(f"{spec.id}: the column `{column.name}` has a name that Daybreak uses itself{use}.")
         elif folded in seen:
             problems.append(f"{spec.id}: the columns `{seen[folded]}` and `{column.name}` are one name to the warehouse.")
         seen.setdefault(folded, column.name)

@@ -14,6 +14,7 @@ from pipelines.sync.spec import TableSpec
 
 NO_DAY = "none"  # the day of rows that are in no day
 NULL_TEXT = "~"  # stands for NULL in a row's text; no value is written so
+UNFIT_TEXT = "!"  # stands in the source's text for a value that no landing type holds: no row of the warehouse is equal to it
 NUMBER_DIGITS = 15  # hex digits of a row's md5 that make its number: 60 bits, which are positive in every engine's bigint
 
 CutKind = Literal["day", "range", "hash"]
@@ -21,6 +22,9 @@ CutKind = Literal["day", "range", "hash"]
 # since, and nothing tells. `late`: a transaction may have written it that the last load could not see, so the next one reads it.
 # `ahead`: it is newer than what was loaded, or in a day that is not compared.
 RowState = Literal["settled", "open", "late", "ahead"]
+# What a comparison makes of a row that is marked as deleted. `none`: the table has no marks. `gone`: it is not there, as the entry
+# wants it. `unlike`: it is like no row of the source, so it is deleted or loses its mark, because the entry wants no marks any more.
+Marked = Literal["none", "gone", "unlike"]
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,10 @@ class Cut:
 class Scope:
     """Which rows are compared, in which columns, and how they are cut.
 
-    ``value``: rows whose cursor is at most this text, and those without a cursor. ``settled``: the last load must have seen what is
-    below it (`<`) or up to it (`<=`). ``first_day`` to ``end_day`` (exclusive) and rows in no day: of a partitioned table.
-    ``aside`` are hashes of keys that are left out on both sides, ``ahead`` only in the warehouse. ``only``: names of buckets of
-    ``only_digits``, if not all are asked for.
+    ``value``: the source's rows whose cursor is at most this text, and those without a cursor. ``settled``: the last load must have
+    seen what is below it (`<`) or up to it (`<=`). ``first_day`` to ``end_day`` (exclusive) and rows in no day: of a partitioned
+    table. ``aside`` are hashes of keys that are left out on both sides, ``ahead`` only in the warehouse. ``only``: names of buckets
+    of ``only_digits``, if not all are asked for.
     """
 
     spec: TableSpec
@@ -60,6 +64,7 @@ class Scope:
     ahead: tuple[str, ...] = ()
     only: tuple[str, ...] = ()
     only_digits: int = 0
+    marked: Marked = "none"
 
 
 @dataclass(frozen=True)
@@ -128,6 +133,7 @@ class ParityResult:
     ``missing``, ``extra`` and ``different`` are rows in the warehouse as seen from the source; ``kept`` are rows that are gone from
     the source and stay by declaration (`deletes: ignore`). ``late`` may have been written by transactions that were open during
     the last load, so the next load reads them. ``in_flight`` are newer than the last load.
+    ``marked`` rows are gone from the source and stay with the mark of that; they are no part of the warehouse's side.
     ``unsettled`` of the differences may have come after the last load: nothing tells when such rows change.
     """
 
@@ -140,6 +146,7 @@ class ParityResult:
     extra: int = 0
     different: int = 0
     kept: int = 0
+    marked: int = 0
     unsettled: int = 0
     late: int = 0
     in_flight: int = 0
@@ -152,7 +159,7 @@ class ParityResult:
     source_as_of: datetime | None = None
     warehouse_as_of: datetime | None = None
     reread: int = 0  # rows that were read again and are equal now
-    deleted: int = 0  # rows that were deleted from the warehouse, as they are gone from the source
+    deleted: int = 0  # rows that were deleted from the warehouse, or marked there, as they are gone from the source
     overruled_by: str | None = None  # who had deletes go on that the guard had held
     reason: str | None = None  # why it is held, or what kept it from being healed
     differences: tuple[Difference, ...] = field(default=(), repr=False)  # with a key, at most `MAX_DIFFERENCES`; never stored
@@ -192,3 +199,6 @@ class WarehouseSide(Side, Protocol):
 
     def measure(self, scope: Scope) -> tuple[int, int, int]:
         """Return how many rows there are, and the least and the greatest value of the first key column (0 if it is no integer)."""
+
+    def count_marked(self, scope: Scope) -> int:
+        """Return how many rows of the table are marked as deleted, in the scope or not."""

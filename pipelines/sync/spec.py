@@ -9,6 +9,7 @@ Mode = Literal["incremental", "partitioned", "snapshot"]
 OnFailure = Literal["quarantine", "hold", "warn"]
 Contract = Literal["evolve", "approve", "freeze"]
 Deletes = Literal["ignore", "reconcile"]
+DeletedRows = Literal["remove", "mark"]
 Mask = Literal["drop", "hmac"]
 # A table is fresh if its source was read whole within this time: a daily run, and two hours of patience.
 FRESH_HOURS = 26
@@ -57,6 +58,7 @@ class TableSpec:
     owner: str = ""
     max_quarantined: int | float = 0.05  # rows (int), or a share of the load's (float); above it the load is held
     deletes: Deletes = "ignore"  # of an incremental table; the other modes follow them as they read
+    deleted_rows: DeletedRows = "remove"  # what becomes of a row that is gone from the source, where deletes are reconciled
     max_deletes: int | float = 0.05  # rows (int), or a share of those compared (float), that a comparison deletes by itself
     relation: str = ""  # what the source calls the table, where that is not ``name``
     followed: str = ""  # what it is called since it was renamed there, as long as nobody told the catalog
@@ -65,6 +67,11 @@ class TableSpec:
     def id(self) -> str:
         """``source.table``: how people and the state name it."""
         return f"{self.source}.{self.name}"
+
+    @property
+    def marks_deleted(self) -> bool:
+        """Whether a row that is gone from the source stays, with the time that it was noticed."""
+        return self.mode == "incremental" and self.deletes == "reconcile" and self.deleted_rows == "mark"
 
     @property
     def source_table(self) -> str:

@@ -13,6 +13,7 @@ from pipelines.sync import codec
 from pipelines.sync.model import Counts, LedgerEntry, SchemaVersion, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
+from pipelines.warehouses import duckdb_marks
 from pipelines.warehouses import duckdb_sql as sql
 from pipelines.warehouses.duckdb_masks import redact_table
 from pipelines.warehouses.duckdb_quarantine import (
@@ -87,7 +88,7 @@ class Commit:
         before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
         self._is_reread = is_reread(load.spec, before, load.changes, load.plan.mask_key_id)
         self._is_remade = is_reread(load.spec, before, (), load.plan.mask_key_id)
-        fit_table(self._execute, load, is_remade=self._is_remade)
+        fit_table(self._execute, load, before, is_remade=self._is_remade)
         known = self._execute(
             "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",
             **self._names,
@@ -108,7 +109,7 @@ class Commit:
         self._make_days("skipped", [day.day for day in load.skipped_days])
         self._make_days("changed", [day.day for day in load.days])
         # Straight from the files where each row is looked at once; a table where MERGE and the counts look again.
-        kind = "table" if load.spec.key and self._total() else "view"
+        kind = "table" if load.spec.key and self._has_rows() else "view"
         self._execute(f"create temp {kind} staged as {sql.accepted(load)}")
 
     def _make_days(self, name: str, days: list[Any]) -> None:
@@ -126,16 +127,18 @@ class Commit:
     def _move_rows(self) -> Counts:
         load, spec = self._load, self._load.spec
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
-        before = self._total()
-        self._void_days(before)
+        before, is_filled = self._total(), self._has_rows()
+        self._void_days(is_filled=is_filled)
         landed = self._count("landed")
-        deletion = sql.delete_vanished(load)
-        deleted = int(self._execute(deletion)[0][0]) if deletion and before else 0
+        deleted, marked_before = duckdb_marks.delete_vanished(self._execute, load, **stamp) if is_filled else (0, 0)
         if load.plan.window.columns:
             return self._fill_columns(self._count("staged"), before)
-        if spec.key and before:
+        if not load.may_repeat_keys and self._has_repeated_keys():  # told before MERGE, which refuses them in its own words
+            raise self._unbalanced("a key stands in two rows of it")
+        if spec.key and is_filled:
+            back = duckdb_marks.count_back(self._execute, load)
             actions = Counter(str(action) for (action,) in self._execute(sql.merge(load), **stamp))
-            inserted, updated = actions["INSERT"], actions["UPDATE"]
+            inserted, updated = actions["INSERT"] + back, actions["UPDATE"] - back
             unchanged = int(self._execute(sql.count_unchanged(load), **stamp)[0][0])
         else:
             inserted, updated, unchanged = int(self._execute(sql.insert(load), **stamp)[0][0]), 0, 0
@@ -151,7 +154,7 @@ class Commit:
             quarantined=quarantined,
             deleted=deleted,
         )
-        if not self._is_sound(counts, landed) or self._total() != before + inserted - deleted:
+        if not self._is_sound(counts, landed) or self._total() != before + inserted - (deleted - marked_before):
             raise self._unbalanced(counts)
         return counts
 
@@ -170,9 +173,9 @@ class Commit:
     def _is_sound(self, counts: Counts, landed: int) -> bool:
         """Whether the counts agree with what landed; nothing but a row that was read twice may be superseded."""
         load = self._load
-        # Of a row that was read twice, a version that stepped aside may be superseded too.
-        is_told = landed == load.rows_read and (counts.quarantined == load.quarantined or load.may_repeat_keys)
-        return is_told and counts.is_balanced and (load.may_repeat_keys or (counts.superseded == 0 and not self._has_repeated_keys()))
+        # Of a row that was read twice, a version that stepped aside may be superseded too, so not those in quarantine are compared.
+        is_told = landed == load.rows_read and self._count("excluded") == load.quarantined
+        return is_told and counts.is_balanced and (load.may_repeat_keys or counts.superseded == 0)
 
     def _has_repeated_keys(self) -> bool:
         """Whether a key stands in two rows to load, which neither the source's index nor the gate should have let through."""
@@ -180,11 +183,11 @@ class Commit:
             return False
         return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
 
-    def _void_days(self, before: int) -> None:
+    def _void_days(self, *, is_filled: bool) -> None:
         """Empty the digests of days that do not stand as they were read, before rows leave them; all of them if all is read again."""
         if self._load.spec.partition and self._load.plan.window.keys:
             self._void_touched_days()
-        elif self._load.spec.partition and before:
+        elif self._load.spec.partition and is_filled:
             self._void_strayed_days(is_every=self._is_reread)
 
     def _void_strayed_days(self, *, is_every: bool) -> None:
@@ -223,7 +226,7 @@ class Commit:
             return 0
         return int(self._execute(sql.count_repeated(self._load))[0][0]) + self._count("excluded") - self._count("aside")
 
-    def _unbalanced(self, counts: Counts) -> LandingCorrupt:
+    def _unbalanced(self, counts: Counts | str) -> LandingCorrupt:
         return LandingCorrupt(
             f"the load does not balance: {counts}, manifests say {self._load.rows_read} rows.",
             safe="Nothing was committed; the last load stands.",
@@ -320,7 +323,10 @@ class Commit:
         )
 
     def _total(self) -> int:
-        return self._count(sql.raw_table(self._load.spec))
+        return self._count(sql.raw_table(self._load.spec)) - duckdb_marks.count_marked(self._execute, self._load)
+
+    def _has_rows(self) -> bool:
+        return bool(self._execute(f"select 1 from {sql.raw_table(self._load.spec)} limit 1"))
 
     def _count(self, relation: str) -> int:
         return int(self._execute(f"select count(*) from {relation}")[0][0])

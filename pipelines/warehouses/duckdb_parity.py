@@ -3,7 +3,6 @@
 Every function in here exists in Snowflake too, but for a float's bits, which it can compute by arithmetic.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,6 +11,7 @@ import duckdb
 import pyarrow as pa
 
 from pipelines.landing.scan import day_expression, quote
+from pipelines.sync.schema import DELETED_AT
 from pipelines.sync.shape import Column
 from pipelines.sync.sides import NO_DAY, NULL_TEXT, NUMBER_DIGITS, Digest, HashedRow, Scope, Stretch
 from pipelines.warehouses import duckdb_sql as sql
@@ -34,8 +34,13 @@ class DuckDBSide:
         if scope.spec.key and pa.types.is_integer(scope.schema.column(scope.spec.key[0]).arrow_type):
             name = quote(scope.spec.key[0])
             span = f"coalesce(min({name}), 0), coalesce(max({name}), 0)"
-        ((rows, least, greatest),) = self._ask(scope, f"select count(*), {span} from {sql.raw_table(scope.spec)} where {_where(scope)}")
+        where = f"{_where(scope)} and {_stands(scope)}"
+        ((rows, least, greatest),) = self._ask(scope, f"select count(*), {span} from {sql.raw_table(scope.spec)} where {where}")
         return int(rows), int(least), int(greatest)
+
+    def count_marked(self, scope: Scope) -> int:
+        """Return the number of rows with a mark."""
+        return int(self._ask(scope, f"select count({DELETED_AT}) from {sql.raw_table(scope.spec)}")[0][0])
 
     def hash_buckets(self, scope: Scope, _stretches: Sequence[Stretch]) -> Mapping[str, Digest]:
         """Return the digests of all buckets. Others get the file in between, if there are many rows: sums can be added."""
@@ -108,8 +113,15 @@ def _plain(scope: Scope, where: str) -> str:
     key = [scope.schema.column(name) for name in scope.spec.key]
     texts = f"[{', '.join(sql.as_text(quote(column.name), column.arrow_type) for column in key)}]"
     own = hash_of(key) if key else "h"
-    hashes = f"{hash_of(scope.columns)} as h, {own} as k, {_base(scope)} as b"
-    return f"select {texts} as texts, {hashes} from {sql.raw_table(scope.spec)} where {where}"
+    row = hash_of(scope.columns)
+    if scope.marked == "unlike":
+        row = f"case when {DELETED_AT} is null then {row} else md5({row}) end"
+    hashes = f"{row} as h, {own} as k, {_base(scope)} as b"
+    return f"select {texts} as texts, {hashes} from {sql.raw_table(scope.spec)} where {where} and {_stands(scope)}"
+
+
+def _stands(scope: Scope) -> str:
+    return f"{DELETED_AT} is null" if scope.marked == "gone" else "true"
 
 
 def _is_plain_key(scope: Scope) -> str | None:
@@ -141,14 +153,7 @@ def _where(scope: Scope) -> str:
     if scope.spec.partition:
         day = _day(scope)
         return f"({day} is null or {day} >= date '{scope.first_day}' and {day} < date '{scope.end_day}')"
-    if not scope.spec.cursor:
-        return "true"
-    cursor = quote(scope.spec.cursor)
-    if scope.value is None:
-        return f"{cursor} is null"
-    text = re.sub(r" BC$", " (BC)", scope.value)
-    type_ = sql.duckdb_type(scope.schema.column(scope.spec.cursor).arrow_type)
-    return f"({cursor} is null or {cursor} <= cast({sql.literal(text)} as {type_}))"
+    return "true"  # of an incremental table too: what is beyond the watermark is `ahead` in the source, or gone from it
 
 
 def _row(row: tuple[Any, ...]) -> HashedRow:

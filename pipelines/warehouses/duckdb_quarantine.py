@@ -7,6 +7,7 @@ from typing import Any
 
 from pipelines.landing.scan import parquet_pattern, quote
 from pipelines.sync.model import NULL_KEY, StagedLoad
+from pipelines.sync.schema import DELETED_AT
 from pipelines.warehouses import duckdb_sql as sql
 
 Run = Callable[..., list[tuple[Any, ...]]]
@@ -89,7 +90,7 @@ def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
     on = " and ".join(f"target.{quote(name)} = landed.{quote(name)}" for name in load.spec.key)
     older = (
         f"select aside.key, target._load_id as stale_load_id from aside join landed using (_daybreak_file, file_row_number) "
-        f"join {sql.raw_table(load.spec)} target on {on}"
+        f"join {sql.raw_table(load.spec)} target on {on}{f' and target.{DELETED_AT} is null' if load.watermark.has_marks else ''}"
     )
     run(
         f"update daybreak.quarantine set stale_load_id = older.stale_load_id from ({older}) older "

@@ -7,10 +7,11 @@ from typing import Any
 
 from pipelines.landing.scan import quote
 from pipelines.sync import codec
-from pipelines.sync.model import SchemaVersion, StagedLoad
-from pipelines.sync.schema import is_restart, raw_columns
+from pipelines.sync.model import SchemaVersion, StagedLoad, Watermark
+from pipelines.sync.schema import DELETED_AT, is_restart, raw_columns
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
+from pipelines.warehouses import duckdb_marks
 from pipelines.warehouses import duckdb_sql as sql
 from pipelines.warehouses.duckdb_masks import names_ever_masked
 from pipelines.warehouses.duckdb_quarantine import close_quarantine
@@ -49,9 +50,11 @@ def record_version(run: Run, spec: TableSpec, version: SchemaVersion, load_id: s
         run(f"comment on column {sql.raw_table(spec)}.{quote(column.name)} is {sql.literal(column.comment)}")
 
 
-def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
+def fit_table(run: Run, load: StagedLoad, before: Watermark | None, *, is_remade: bool) -> None:
     """Create or alter the raw table. ``is_remade``: masks may have changed, so what was readable before must not stay."""
     spec, table = load.spec, sql.raw_table(load.spec)
+    if room := duckdb_marks.make_room(run, load, before):
+        run(_FOLLOW, was=room[0], now=room[1], **_names(load))
     standing = _columns(run, load)
     if is_restart(spec, load.changes):
         _begin_anew(run, load, standing)
@@ -60,14 +63,18 @@ def fit_table(run: Run, load: StagedLoad, is_remade: bool) -> None:
         for statement in sql.apply_changes(spec, load.changes, load.plan.schema_version, _columns(run, load)):
             run(statement)
         _remember_names(run, load, standing)
+    duckdb_marks.add_column(run, load)
     actual = _columns(run, load)
     if is_remade:
         masked = {name.casefold() for name in names_ever_masked(run, load)}
         for name in (name for name in actual if _must_go(load, name, masked)):
             run(f"alter table {table} drop column {quote(name)}")
+    was_hashed = {name for name, mask in ((before and before.masks) or {}).items() if mask == "hmac"}
     for column in load.columns:
         found, wanted = actual.get(column.name.casefold()), sql.duckdb_type(column.arrow_type)
-        if found and is_remade and (found != _type_name(run, wanted) or spec.masks.get(column.name) == "hmac"):
+        # Rows that are not read again, as they are gone from the source, would keep clear text, or hashes beside it.
+        is_other = found != _type_name(run, wanted) or spec.masks.get(column.name) == "hmac" or column.name in was_hashed
+        if found and is_remade and is_other:
             run(f"alter table {table} drop column {quote(column.name)}")
             found = None
         if not found:
@@ -94,6 +101,8 @@ def _begin_anew(run: Run, load: StagedLoad, standing: Mapping[str, str]) -> None
 
 def _must_go(load: StagedLoad, column: str, masked: Collection[str]) -> bool:
     """Whether a column (its name folded) must go: a mask drops it, or it is an older one of a column that is masked now."""
+    if column in ("_load_id", "_loaded_at") or (column == DELETED_AT and load.watermark.has_marks):
+        return False  # the engine's: a mask of that name leaves out the source's
     is_older = column not in {name.casefold() for name in load.spec.masks} and column not in {one.name.casefold() for one in load.columns}
     is_dropped = column in {name.casefold() for name, kind in load.spec.masks.items() if kind == "drop"}
     return is_dropped or (is_older and re.sub(rf"{sql.OLDER}\d+$", "", column) in masked)

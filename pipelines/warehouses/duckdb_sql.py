@@ -6,10 +6,12 @@ import pyarrow as pa
 
 from pipelines.landing.scan import day_expression, parquet_pattern, quote
 from pipelines.sync.model import StagedLoad
+from pipelines.sync.schema import DELETED_AT
 from pipelines.sync.shape import Column, SchemaChange
 from pipelines.sync.spec import TableSpec
 
 OLDER = "_before_v"
+MARK_COLUMN = f'"{DELETED_AT}" timestamp with time zone'
 LOAD_COLUMNS = ('"_load_id" varchar', '"_loaded_at" timestamp with time zone')
 
 _TYPES = {
@@ -53,7 +55,8 @@ def raw_table(spec: TableSpec) -> str:
 def create_table(spec: TableSpec, columns: tuple[Column, ...]) -> str:
     """Return the DDL of a raw table; no primary key, which would make every load dearer (measured)."""
     defined = [f"{quote(column.name)} {duckdb_type(column.arrow_type)}" for column in columns]
-    return f"create table if not exists {raw_table(spec)} ({', '.join([*defined, *LOAD_COLUMNS])})"
+    marks = [MARK_COLUMN] if spec.marks_deleted else []
+    return f"create table if not exists {raw_table(spec)} ({', '.join([*defined, *LOAD_COLUMNS, *marks])})"
 
 
 def apply_changes(spec: TableSpec, changes: Sequence[SchemaChange], version: int, standing: Collection[str]) -> list[str]:
@@ -166,12 +169,16 @@ def key_list(spec: TableSpec, prefix: str = "") -> str:
 
 
 def merge(load: StagedLoad) -> str:
-    """Return the MERGE by key; a row that is equal in every landed column is not touched."""
+    """Return the MERGE by key; a row that is equal in every landed column is not touched, unless it is marked: it is back."""
     on = _same_key(load, "staged")
     stamped = [f"{quote(name)} = staged.{quote(name)}" for name in _others(load)] + ["_load_id = $load_id", "_loaded_at = $loaded_at"]
+    is_back = ""
+    if load.watermark.has_marks:
+        stamped.append(f"{DELETED_AT} = null")
+        is_back = f" or target.{DELETED_AT} is not null"
     return (
         f"merge into {raw_table(load.spec)} as target using staged on {on} "
-        f"when matched and ({_differs(load)}) then update set {', '.join(stamped)} "
+        f"when matched and ({_differs(load)}{is_back}) then update set {', '.join(stamped)} "
         f"when not matched then insert ({insert_columns(load)}) values ({_staged_values(load)}, $load_id, $loaded_at) "
         "returning merge_action"
     )
@@ -189,6 +196,12 @@ def count_unchanged(load: StagedLoad) -> str:
     """Return the count, after the MERGE, of staged rows that stand in the table as they were read, and not because of this load."""
     rows = f"{raw_table(load.spec)} as target join staged on {_same_key(load, 'staged')}"
     return f"select count(*) from {rows} where target._load_id is distinct from $load_id and not ({_differs(load)})"
+
+
+def count_back(load: StagedLoad) -> str:
+    """Return the count, before the MERGE, of staged rows that are marked as deleted."""
+    rows = f"{raw_table(load.spec)} as target join staged on {_same_key(load, 'staged')}"
+    return f"select count(*) from {rows} where target.{DELETED_AT} is not null"
 
 
 def count_repeated(load: StagedLoad) -> str:
@@ -212,7 +225,9 @@ def count_standing(load: StagedLoad) -> str:
 
 def _stands(load: StagedLoad) -> str:
     cursor = quote(load.spec.cursor or "")
-    return f"{_same_key(load, 'staged')} and target.{cursor} is not distinct from staged.{cursor}"
+    # A row that is marked is read whole if it is back, and has no values to get if it is not.
+    stands = f"target.{DELETED_AT} is null and " if load.watermark.has_marks else ""
+    return f"{stands}{_same_key(load, 'staged')} and target.{cursor} is not distinct from staged.{cursor}"
 
 
 def insert(load: StagedLoad) -> str:
@@ -231,7 +246,7 @@ def _staged_values(load: StagedLoad) -> str:
 
 
 def delete_vanished(load: StagedLoad) -> str | None:
-    """Return the DELETE of rows in the load's scope that the source has no more; None where a load deletes nothing.
+    """Return the DELETE of rows in the load's scope that the source has no more, or the UPDATE that marks them; None if it does neither.
 
     A row that stepped aside is still in the source, so its older version stays; but not in a day that the row has left.
     """
@@ -244,7 +259,11 @@ def delete_vanished(load: StagedLoad) -> str | None:
     if load.spec.partition and load.quarantined and not load.plan.window.keys:
         found = "landed left join excluded using (_daybreak_file, file_row_number)"
         match += f" and (excluded.reason is null or {day_of(load, 'landed')} is not distinct from {day_of(load, 'target')})"
-    return f"delete from {raw_table(load.spec)} as target where {scope} and not exists (select 1 from {found} where {match})"
+    where = f"{scope} and not exists (select 1 from {found} where {match})"
+    if load.is_marking:
+        marked = f"{DELETED_AT} = $loaded_at, _load_id = $load_id, _loaded_at = $loaded_at"
+        return f"update {raw_table(load.spec)} as target set {marked} where target.{DELETED_AT} is null and {where}"
+    return f"delete from {raw_table(load.spec)} as target where {where}"
 
 
 def strayed_days(load: StagedLoad) -> str:

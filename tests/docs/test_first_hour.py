@@ -83,7 +83,7 @@ def test_your_own_database_in_five_minutes(reader: Reader) -> None:
 
 def test_a_model_and_a_gate_that_are_added_as_the_page_says(reader: Reader) -> None:
     marts = reader.folder / "dbt_project" / "models" / "marts"
-    (_, model), (described, gate) = blocks("growing-the-project.md", "sql"), blocks("growing-the-project.md", "yaml")
+    (*_, model), (*_, described, gate) = blocks("growing-the-project.md", "sql"), blocks("growing-the-project.md", "yaml")
     (marts / "revenue_by_customer.sql").write_text(model)
     (marts / "_sales__models.yml").write_text(described)
     said = reader.type("daybreak run")

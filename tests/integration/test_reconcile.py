@@ -352,3 +352,24 @@ def test_days_of_another_time_zone_are_the_same_days_on_both_sides(project: Proj
     result = reconcile(project)
     assert result.outcome == "equal"
     assert result.source_rows == result.warehouse_rows > 150
+
+
+def test_the_newest_row_that_is_gone_is_found_though_the_watermark_fell_behind_it(project: Project) -> None:
+    make_orders(project, deletes="reconcile")
+    project.run("delete from t where id = 30")
+    project.sync("t")
+    found = reconcile(project)
+    assert (named(found), found.source_rows, found.warehouse_rows) == ({"30": "extra"}, 29, 30)
+    assert reconcile(project, is_healing=True).outcome == "equal"
+    project.check("t")
+
+
+def test_a_row_that_was_healed_beyond_the_watermark_is_compared_or_newer(project: Project) -> None:
+    make_orders(project)
+    project.run("update t set name = 'back-dated' where id = 17")
+    found = reconcile(project)
+    assert named(found) == {"17": "different"}
+    project.run("update t set name = 'new', updated_at = '2026-03-05' where id = 17", "update t set n = 0 where id = 18")
+    by_hand(project, "update raw_shop.t set updated_at = '2026-03-05' where id = 17")  # as a healing would that read it just now
+    found = reconcile(project)
+    assert (named(found), found.in_flight, found.source_rows, found.warehouse_rows) == ({"18": "different"}, 1, 29, 29)

@@ -73,3 +73,14 @@ def test_a_mask_that_was_edited_elsewhere_does_not_let_a_renamed_column_land_in_
     table.run("alter table t rename name to title", "alter table t add name text")
     table.declare("t", "incremental", **MODES["incremental"], columns={"name": {"mask": "hmac"}, "code": {"mask": "hmac"}})
     assert table.sync("t").outcome == "held"
+
+
+def test_a_mask_of_a_column_called_as_one_of_the_engines_leaves_that_alone(project: Project) -> None:
+    project.run("create table t (id int primary key, _load_id int, name text)", "insert into t values (1, 7, 'n1')")
+    masks = {"_load_id": {"mask": "drop"}}
+    project.declare("t", "snapshot", key=["id"], columns=masks)
+    first = project.sync("t").loads[0]
+    assert project.ask("select _load_id from raw_shop.t") == [(first.load_id,)]
+    project.declare("t", "snapshot", key=["id"], columns={**masks, "name": {"mask": "hmac"}})
+    again = project.sync("t").loads[0]
+    assert project.ask("select _load_id, name = 'n1' from raw_shop.t") == [(again.load_id, False)]

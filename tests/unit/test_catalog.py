@@ -52,6 +52,15 @@ def test_a_good_file_becomes_the_engines_words(tmp_path):
     assert (events.partition.start, events.partition.lookback_days) == (date(2026, 1, 1), 2)
 
 
+def test_rows_that_are_gone_can_be_marked_instead_of_removed(tmp_path):
+    reconciled = "    cursor: updated_at\n    deletes: reconcile\n"
+    (source,) = read_catalog(write(tmp_path, GOOD.replace("    cursor: updated_at\n", f"{reconciled}    deleted_rows: mark\n")))
+    assert [table.marks_deleted for table in source.tables] == [True, False]
+    (source,) = read_catalog(write(tmp_path, GOOD.replace("    cursor: updated_at\n", reconciled)))
+    assert [table.deleted_rows for table in source.tables] == ["remove", "remove"]
+    assert not any(table.marks_deleted for table in source.tables)
+
+
 def test_reading_it_imports_nothing_heavy():
     heavy = ("great_expectations", "pandas", "duckdb", "dagster", "sqlalchemy")
     code = f"import sys, pipelines.catalog.read; print([name for name in {heavy!r} if name in sys.modules])"
@@ -89,6 +98,18 @@ def test_mistakes_between_settings_come_together_with_mistakes_of_one_setting(tm
         (("mode: partitioned", "mode: snapshot"), "16:5 tables.events.partition: `partition` goes with mode partitioned — remove it"),
         (("    partition: {column: occurred_at, start: 2026-01-01}\n", ""), "mode partitioned needs `partition` — add partition: {column"),
         (("contract: evolve", "cursor: x"), "17:5 tables.events.cursor: `cursor` goes with mode incremental"),
+        (
+            ("    cursor: updated_at\n", "    cursor: updated_at\n    deleted_rows: mark\n"),
+            "10:5 tables.orders.deleted_rows: `deleted_rows` goes with mode incremental and `deletes: reconcile` — add `deletes",
+        ),
+        (
+            ("contract: evolve", "deleted_rows: mark"),
+            "17:5 tables.events.deleted_rows: `deleted_rows` goes with mode incremental and `deletes: reconcile` — remove it: mode partit",
+        ),
+        (
+            ("    cursor: updated_at\n", "    cursor: updated_at\n    deletes: reconcile\n    deleted_rows: marc\n"),
+            "'marc' is not one of remove or mark; did you mean `mark`?",
+        ),
         (("mask: hmac", "mask: drop}, order_id: {mask: drop"), "`order_id` is the key, which cannot be masked"),
         (("[order_id]", "[order_id, order_id]"), "8:21 tables.orders.key.1: names `order_id` twice"),
         (("  - name: events", "  - name: orders"), "14:5 tables.orders.name: the table `orders` is named twice — keep one"),

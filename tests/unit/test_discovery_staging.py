@@ -1,8 +1,12 @@
 """A staging model's text: plain columns as they are, every other under a snake_case name of its own."""
 
+from dataclasses import replace
+
 import pyarrow as pa
+import pytest
 import yaml
 
+from pipelines.discovery import deleted
 from pipelines.discovery.staging import StagedTable, stage_table, write_model, write_model_entry, write_source_table
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
@@ -24,6 +28,35 @@ def test_a_model_selects_every_column_by_name_and_when_it_was_loaded() -> None:
         "    from source\n)\n\n"
         "select * from renamed\n"
     )
+
+
+def test_a_model_of_a_table_that_marks_leaves_out_what_is_gone_and_says_so() -> None:
+    table = stage("id", key=("id",))
+    spec = replace(table.spec, mode="incremental", cursor="id", deletes="reconcile", deleted_rows="mark")
+    table = stage_table(spec, TableSchema(tuple(staged.column for staged in table.columns), "1"), KEYWORDS)
+    assert write_model(table).endswith(
+        "        _loaded_at\n        -- daybreak: end\n    from source\n"
+        "    -- Gone from the source. To see these rows, take the filter out and select `_deleted_at` behind the region.\n"
+        "    where _deleted_at is null\n)\n\nselect * from renamed\n"
+    )
+    assert yaml.safe_load("\n".join(write_source_table(table)))[0]["columns"][-1]["name"] == "_deleted_at"
+    assert "left out" in yaml.safe_load("\n".join(write_model_entry(table)))[0]["description"]
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_the_filter_goes_only_where_the_model_is_as_it_was_generated(newline: str) -> None:
+    def write(*lines: str) -> str:
+        return newline.join(lines)
+
+    added = deleted.add_filter(write("", "        x as y", "    from source", ")", ""))
+    told = "    -- Gone from the source. To see these rows, take the filter out and select `_deleted_at` behind the region."
+    assert added == write("", "        x as y", "    from source", told, "    where _deleted_at is null", ")", "")
+    for tail in (
+        ["", "    from source", "    where id > 0", ")"],
+        ["", "    from source join other", ")"],
+        ["", "    from (", "    from source", ")"],
+    ):
+        assert deleted.add_filter(write(*tail)) is None
 
 
 def test_names_that_become_one_stay_apart() -> None:

@@ -10,9 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from pipelines.sync.reconcile import compare_table
-from pipelines.wiring import SyncRequest, open_engine
 from tests.conftest import Project
+from tests.sabotage.bench import CONFIG, compare, warm
 
 COLUMNS = (
     "id bigint primary key, small smallint, n int, m int, big bigint, price numeric(12, 4), exact numeric, f4 real, f8 double precision, "
@@ -78,14 +77,13 @@ class Loaded:
         """Return the outcome of a comparison with a warehouse in which ``statements`` were run on the raw table."""
         warehouse = self.project.home / "warehouse.duckdb"
         shutil.copy(self.kept, warehouse)
-        with duckdb.connect(str(warehouse)) as connection:
-            connection.execute("set TimeZone = 'UTC'")
-            connection.execute("use raw_shop")
-            for statement in statements:
-                connection.execute(statement)
-        source = self.project.settings.sources()[0]
-        with open_engine(self.project.settings, SyncRequest(source, source.tables)) as engine:
-            return compare_table(engine, source.tables[0]).result.outcome
+        with warm(self.project):
+            with duckdb.connect(str(warehouse), config=CONFIG) as connection:
+                connection.execute("set TimeZone = 'UTC'")
+                connection.execute("use raw_shop")
+                for statement in statements:
+                    connection.execute(statement)
+            return compare(self.project, "t").outcome
 
 
 @pytest.fixture
