@@ -29,6 +29,7 @@ PARITY = {
     "extra": "Rows that the last comparison found in the warehouse, gone from the source, and that were not deleted.",
     "different": "Rows that the last comparison found with other content in the warehouse, and that were not healed.",
     "kept": "Rows that are gone from the source and stay by declaration (deletes: ignore).",
+    "marked": "Rows that are gone from the source and stay with a mark by declaration (deleted_rows: mark).",
     "in_flight": "Rows that the last comparison left out, as they are newer than the last load.",
     "late": "Rows that the last comparison left to the next load, which reads them.",
 }

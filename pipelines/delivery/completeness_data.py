@@ -27,7 +27,7 @@ ENDED_FOR = timedelta(days=7)  # how long a back-fill that came to its end is to
 INSTANTS = ("oldest_at", "source_as_of", "warehouse_as_of")
 NUMBERS = (
     *("source_rows", "warehouse_rows", "missing", "extra", "different", "unsettled", "reread", "deleted"),
-    *("in_flight", "late", "quarantined", "kept", "buckets", "hashed_buckets"),
+    *("in_flight", "late", "quarantined", "kept", "marked", "buckets", "hashed_buckets"),
 )
 
 

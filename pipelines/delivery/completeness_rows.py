@@ -124,6 +124,7 @@ def tell_left_out(page: CompletenessPage) -> str:
         (sum(one.late for one in found), "late"),
         (sum(one.quarantined for one in found), "in quarantine"),
         (sum(one.kept for one in found), "gone from the source and kept"),
+        (sum(one.marked for one in found), "gone from the source and kept with a mark"),
     )
     told = [f"{write_count(count)} {word}" for count, word in counts if count]
     columns = sum(len(one.left_out) for one in found)
@@ -195,6 +196,8 @@ def _note(page: CompletenessPage, proof: TableProof, found: Comparison) -> list[
         told.append(f"read them again with: {proof.command} --heal")
     if found.overruled_by:
         told.append(f"the deletes were allowed by {found.overruled_by}")
+    if found.marked:
+        told.append(f"{write_count(found.marked)} gone from the source and kept with a mark")
     if found.left_out:
         told.append(f"without {', '.join(found.left_out)}")
     if found.hashed_buckets < found.buckets:

@@ -29,6 +29,7 @@ class Comparison:
     late: int = 0
     quarantined: int = 0
     kept: int = 0
+    marked: int = 0
     buckets: int = 0
     hashed_buckets: int = 0
     left_out: tuple[str, ...] = ()  # columns that were not compared
