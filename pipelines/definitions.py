@@ -6,7 +6,14 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.assets.delivery import READ_COPY_KEY, list_other_dashboards, make_dashboards, make_read_copy, make_report_asset
+from pipelines.assets.delivery import (
+    READ_COPY_KEY,
+    list_other_dashboards,
+    make_completeness,
+    make_dashboards,
+    make_read_copy,
+    make_report_asset,
+)
 from pipelines.assets.ingestion import make_ingestion, raw_key
 from pipelines.assets.manifest import load_manifest
 from pipelines.assets.parity import make_parity_checks, parity_keys
@@ -28,8 +35,10 @@ def build_defs(*, settings: Settings) -> dg.Definitions:
     models = synced_models(manifest, {f"raw_{source.name}" for source in sources})
     dbt = [make_dbt_assets(manifest, models)] if models else []
     model_keys = {spec.metadata[UNIQUE_ID]: spec.key for step in dbt for spec in step.specs}
-    contents = [*[raw_key(table) for source in sources for table in source.tables], *model_keys.values()]
-    dashboards = make_dashboards(manifest, model_keys, owner)
+    raw_keys = [raw_key(table) for source in sources for table in source.tables]
+    contents = [*raw_keys, *model_keys.values()]
+    drawn = make_dashboards(manifest, model_keys, owner)
+    dashboards = [*drawn, make_completeness(raw_keys, owner, has_morning=bool(drawn))]
     return dg.Definitions(
         assets=[
             *ingestion,

@@ -4,9 +4,10 @@ From settings to plain answers, for the command line and for whatever else asks.
 ``sync.reconcile``) and healed (``sync.heal``), and how answers look (``cli.reconcile``).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from pipelines.delivery.completeness_data import refresh_completeness
 from pipelines.errors import ConfigError, DaybreakError
 from pipelines.settings import Settings
 from pipelines.sync.heal import heal_table, keep_result
@@ -30,18 +31,29 @@ class ReconcileRequest:
 def reconcile_tables(
     settings: Settings, request: ReconcileRequest, each: Callable[[ParityResult], None] | None = None
 ) -> Sequence[ParityResult]:
-    """Compare the tables, one after the other, so that a source has one query of ours at a time.
+    """Compare the tables that are asked for, and tell ``each`` result at once.
 
     A table that cannot be compared is ``held`` with the reason, and the others go on; of one table, a mistake in what was asked is
     raised. Raises ``ConfigError`` for a source or table that is not in the catalog.
     """
     results = []
-    for source, table in _choose(settings, request):
-        result = _reconcile(settings, request, source, table)
+    for result in reconcile_one_by_one(settings, request, _choose(settings, request)):
         if each:
             each(result)
         results.append(result)
     return results
+
+
+def reconcile_one_by_one(
+    settings: Settings, request: ReconcileRequest, chosen: Iterable[tuple[SourceSpec, TableSpec]]
+) -> Iterator[ParityResult]:
+    """Compare tables one after the other, so that a source has one query of ours at a time; then make the page of proof anew.
+
+    The page's one place is here: whoever compares tables, the night or a person, comes through.
+    """
+    for source, table in chosen:
+        yield _reconcile(settings, request, source, table)
+    refresh_completeness(settings)
 
 
 def _choose(settings: Settings, request: ReconcileRequest) -> list[tuple[SourceSpec, TableSpec]]:

@@ -14,6 +14,7 @@ from pipelines.settings import load_settings
 MORNING = "morning"
 READ_COPY_KEY = dg.AssetKey(["warehouse", "read_copy"])
 DASHBOARD_KEY = dg.AssetKey(["dashboards", MORNING])
+COMPLETENESS_KEY = dg.AssetKey(["dashboards", "completeness"])
 REPORT_KEY = dg.AssetKey(["reports", "morning"])
 RESUME_TAG = "dagster/is_resume_retry"  # of a run that does what its parent left undone; one that does all again has it not
 
@@ -81,6 +82,33 @@ def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.Ass
         return dg.MaterializeResult(data_version=dg.DataVersion(done.version), metadata=metadata)
 
     return [morning_dashboard]
+
+
+def make_completeness(upstream: Sequence[dg.AssetKey], owner: str, *, has_morning: bool) -> dg.AssetsDefinition:
+    """Return the page of proof. It comes after the raw tables and waits for nothing else: it must be there when all else is held."""
+
+    @dg.asset(
+        key=COMPLETENESS_KEY,
+        deps=list(upstream),
+        group_name="deliveries",
+        kinds={"html"},
+        owners=[owner],
+        description="Whether every table equals its source and as of when, what is missing, back-fills, and days that were restated.",
+    )
+    def completeness_dashboard(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+        from pipelines.delivery.completeness_data import deliver_completeness
+        from pipelines.wiring import open_mirror
+
+        settings = load_settings()
+        tell(Happening(COMPLETENESS_KEY.to_user_string(), "publish"))
+        done = deliver_completeness(settings, open_mirror(settings.state_url), has_morning=has_morning)
+        context.log.info(done.told)
+        metadata: dict[str, Any] = {"outcome": done.status, "file": dg.MetadataValue.path(str(done.path))}
+        if done.data_as_of:
+            metadata["data_as_of"] = dg.MetadataValue.timestamp(done.data_as_of)
+        return dg.MaterializeResult(data_version=dg.DataVersion(done.version), metadata=metadata)
+
+    return completeness_dashboard
 
 
 def list_other_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], owner: str) -> list[dg.AssetSpec]:

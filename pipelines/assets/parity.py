@@ -30,6 +30,7 @@ def make_parity_checks(sources: Sequence[SourceSpec]) -> list[dg.AssetChecksDefi
 
 def _make_step(source: SourceSpec) -> dg.AssetChecksDefinition:
     tables = {dg.AssetCheckKey(raw_key(table), PARITY): table for table in source.tables}
+    by_id = {table.id: table for table in source.tables}
 
     @dg.multi_asset_check(
         name=f"compare_{source.name}",
@@ -38,16 +39,17 @@ def _make_step(source: SourceSpec) -> dg.AssetChecksDefinition:
         pool=f"source_{source.name}",
     )
     def compare(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-        from pipelines.reconcile import ReconcileRequest, reconcile_tables
+        from pipelines.reconcile import ReconcileRequest, reconcile_one_by_one
 
         settings, broken = load_settings(), list[str]()
-        for key, table in tables.items():
-            if key in context.selected_asset_check_keys:
-                (result,) = reconcile_tables(settings, ReconcileRequest(source.name, table.name, is_healing=True))
-                check = make_parity_result(table, result)
-                if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
-                    broken.append(f"{table.id}: {check.description}")
-                yield check
+        names = [table.name for key, table in tables.items() if key in context.selected_asset_check_keys]
+        found, chosen = settings.tables(source.name, names)
+        for result in reconcile_one_by_one(settings, ReconcileRequest(is_healing=True), [(found, table) for table in chosen]):
+            table = by_id[result.table]
+            check = make_parity_result(table, result)
+            if not check.passed and check.severity == dg.AssetCheckSeverity.ERROR:
+                broken.append(f"{table.id}: {check.description}")
+            yield check
         if broken:  # every check is on record; and the run must not look green
             raise dg.Failure("\n".join(broken), allow_retries=False)
 

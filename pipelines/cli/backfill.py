@@ -74,6 +74,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - one per option
     `backfill_gaps` is on. Ends with 3 if days are left.
     """
     from pipelines.cli.output import show_results, watching
+    from pipelines.delivery.completeness_data import refresh_completeness
     from pipelines.settings import load_settings
     from pipelines.state.results import sum_counts
     from pipelines.wiring import ignore_backfill, sync_tables
@@ -84,6 +85,7 @@ def backfill(  # noqa: PLR0913, PLR0917 - one per option
         request = replace(request, is_anew=is_anew, watch=ignore_backfill if as_json else _tell)
         with watching(is_quiet=as_json):
             (result,) = sync_tables(settings, request)
+        refresh_completeness(settings)
     if as_json:
         told = {"table": result.table, "outcome": result.outcome, "held": result.held_reason, "unfinished": result.unfinished}
         typer.echo(json.dumps({**told, **sum_counts(result).__dict__, "note": result.note}))

@@ -17,6 +17,7 @@ from pipelines.cli.catalog import add, discover, generate, preview
 from pipelines.cli.doctor import doctor
 from pipelines.cli.explain import FAILED, HELD, MISCONFIGURED, AsJson, explaining
 from pipelines.cli.forget import forget
+from pipelines.cli.metrics import metrics
 from pipelines.cli.plan import apply, plan
 from pipelines.cli.quarantine import quarantine_app, release
 from pipelines.cli.reconcile import reconcile
@@ -39,7 +40,7 @@ app = typer.Typer(
 app.add_typer(shop_app, name="shop")
 app.add_typer(catalog_app, name="catalog")
 app.add_typer(quarantine_app, name="quarantine")
-for command in (doctor, discover, add, generate, preview, plan, apply, reconcile, gaps, backfill, release, forget):
+for command in (doctor, discover, add, generate, preview, plan, apply, reconcile, gaps, backfill, metrics, release, forget):
     app.command()(command)
 
 

@@ -104,6 +104,7 @@ def _show_tables(rows: Sequence[Mapping[str, Any]]) -> None:
 
 def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     """Print the morning report: what was read, loaded, quarantined, tested and published, and where to look."""
+    from pipelines.delivery.completeness_data import completeness_file
     from pipelines.delivery.morning_data import dashboard_file
     from pipelines.delivery.read_copy import read_copy_file
 
@@ -127,6 +128,8 @@ def show_run(settings: Settings, report: Mapping[str, Any]) -> None:
     console.print()
     if dashboard_file(settings).exists():  # a catalog without the shop has none until somebody adds one
         console.print(f"Dashboard   {dashboard_file(settings)}", highlight=False, soft_wrap=True)
+    if completeness_file(settings).exists():
+        console.print(f"Proof       {completeness_file(settings)}", highlight=False, soft_wrap=True)
     if settings.read_copy:
         console.print(f"Warehouse   {read_copy_file(settings)}  (for people and BI tools)", highlight=False, soft_wrap=True)
     console.print("Lineage     make ui", highlight=False)

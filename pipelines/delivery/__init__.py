@@ -4,6 +4,10 @@
 - `figures`: the same, reckoned: complete days, averages, comparisons
 - `charts`: the figures as Vega-Lite specs, `theme`: their colours and the page's
 - `morning`: one self-contained HTML file out of a page, and a PNG for chat
+- `proof`: what the page of proof shows, as plain data; `completeness_rows`: the same in words; `completeness`: its HTML;
+  `completeness_data`: fills it in from the mirror and publishes it, whatever is held
+- `restated`: days that were committed before and changed again, from the ledger's entries
+- `pages`: the pages that link to each other
 - `banner`: the words on a page that could not be replaced
 - `publish`: writes a file so that no reader ever sees half of it
 

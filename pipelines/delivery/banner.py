@@ -13,6 +13,7 @@ from html import unescape
 
 from markupsafe import Markup
 
+from pipelines.delivery.pages import list_pages
 from pipelines.delivery.templates import render_template
 from pipelines.delivery.wording import localize, write_instant
 
@@ -74,6 +75,7 @@ def make_frame(
         "script_sources": "'none'",
         "banner_start": Markup(BANNER_START),
         "banner_end": Markup(BANNER_END),
+        "pages": list_pages(title),
     }
 
 

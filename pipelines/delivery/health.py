@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipelines.delivery.page import ModelHealth, MorningPage, TableHealth
-from pipelines.delivery.wording import write_count, write_instant, write_quantity, write_short_instant
+from pipelines.delivery.page import ModelHealth, MorningPage, RestatedDays, TableHealth
+from pipelines.delivery.wording import write_count, write_instant, write_quantity, write_short_instant, write_span
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,19 @@ def describe_source_changes(page: MorningPage) -> list[tuple[str, str, str]]:
     """When, of which table, and what: the release notes of the source's schema, newest first."""
     told = [(change, what) for change in page.source_changes for what in change.told]
     return [(write_short_instant(change.followed_at, page.time_zone), change.table, what) for change, what in told]
+
+
+def describe_restated(restated: Sequence[RestatedDays], time_zone: str) -> list[tuple[str, str, str, str]]:
+    """Table, days, when and why, of days that were loaded before and changed again."""
+    return [
+        (
+            one.table,
+            write_span(one.first, one.last),
+            write_short_instant(one.at, time_zone),
+            one.why or "no back-fill: rows that came late, or were read again",
+        )
+        for one in restated
+    ]
 
 
 def sum_up(page: MorningPage) -> list[Total]:

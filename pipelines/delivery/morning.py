@@ -36,12 +36,13 @@ def render_morning(page: MorningPage) -> str:
     """One HTML file: charts, tiles, data health, and the place where a stale banner goes."""
     figures = reckon_figures(page)
     frames = make_frames(figures, page.currency)
-    scripts = (_bundle_vega(), read_template("charts.js"))
+    scripts = (_bundle_vega(), read_template("charts.js"), read_template("overdue.js"))
     return render_template(
         "morning.html",
         **make_frame(page.title, page.time_zone, published_at=page.published_at, data_as_of=page.data_as_of)
-        | {"script_sources": Markup(_allow_scripts(scripts))},
+        | {"script_sources": Markup(allow_scripts(scripts))},
         **_describe_health(page),
+        overdue_hours=OVERDUE_HOURS,
         published_at=write_instant(page.published_at, page.time_zone),
         tiles=make_tiles(figures, page.currency),
         sparkline_size=(SPARKLINE_WIDTH, SPARKLINE_HEIGHT),
@@ -74,6 +75,7 @@ def _describe_health(page: MorningPage) -> dict[str, object]:
         "tables": health.describe_tables(page),
         "models": health.describe_models(page),
         "source_changes": health.describe_source_changes(page),
+        "restated": health.describe_restated(page.restated, page.time_zone),
     }
 
 
@@ -82,7 +84,6 @@ def _write_chart_data(frames: Sequence[Frame], currency: str) -> str:
     data = {
         "charts": {frame.name: frame.spec for frame in frames if frame.spec is not None},
         "formatLocale": _make_number_locale(currency),
-        "overdueHours": OVERDUE_HOURS,
     }
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
@@ -107,7 +108,7 @@ def _vega_lite_version() -> str:
     return ".".join(alt.SCHEMA_VERSION.split(".")[:2])
 
 
-def _allow_scripts(scripts: Sequence[str]) -> str:
+def allow_scripts(scripts: Sequence[str]) -> str:
     """Hashes for the page's policy: a script that got in some other way does not run."""
     digests = (b64encode(sha256(script.encode()).digest()).decode() for script in scripts)
     return " ".join(f"'sha256-{digest}'" for digest in digests)

@@ -16,17 +16,19 @@ from zoneinfo import ZoneInfo
 
 from pipelines.delivery.banner import StaleBanner, empty_page, with_stale_banner
 from pipelines.delivery.page import ModelHealth, MorningPage, SourceChange, TableHealth
+from pipelines.delivery.pages import MORNING
 from pipelines.delivery.publish import publish, read_published
 from pipelines.delivery.read_copy import READ_COPY, read_copy_file
+from pipelines.delivery.restated_data import list_restated
 from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
+from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import duckdb_file
 
 if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-MORNING = "morning"
 TITLE = "Morning"
 CURRENCY = "EUR"  # the marts convert every order into it
 NEWS_FOR = timedelta(days=14)  # how long a change of a source is told on the page
@@ -71,7 +73,8 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     if reasons:
         return _keep(settings, mirror, before, reasons)
     as_of = _data_as_of(settings, mirror, shown)
-    health = (_table_health(settings, mirror), _model_health(settings, mirror, shown), list_source_changes(settings, mirror), as_of)
+    news = (list_source_changes(settings, mirror), list_restated(settings, mirror, _tables_under(settings, shown)))
+    health = (_table_health(settings, mirror), _model_health(settings, mirror, shown), *news, as_of)
     inputs = _digest(settings, mirror, shown, health)
     if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
         mirror.record_delivery(f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
@@ -129,7 +132,7 @@ def _known(before: Mapping[str, Any]) -> dict[str, Any]:
 
 def _digest(settings: Settings, mirror: Mirror, shown: MorningInputs, health: tuple[Any, ...]) -> str:
     """Hash what the page would say. The hour of ``data as of`` is left out: a second look the same day is no news."""
-    tables, models, changes, as_of = health
+    tables, models, changes, restated, as_of = health
     builds = mirror.builds()
     day = as_of.astimezone(ZoneInfo(settings.time_zone)).date() if as_of else None
     content = [
@@ -137,9 +140,14 @@ def _digest(settings: Settings, mirror: Mirror, shown: MorningInputs, health: tu
         [{**table.__dict__, "data_as_of": None} for table in tables],
         [model.__dict__ for model in models],
         [change.__dict__ for change in changes],
+        [one.__dict__ for one in restated],
         [day, settings.time_zone, settings.local_today()],
     ]
     return hashlib.sha256(json.dumps(content, default=str, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _tables_under(settings: Settings, shown: MorningInputs) -> list[TableSpec]:
+    return [table for source in settings.sources() for table in source.tables if f"raw_{table.id}" in shown.raw_tables]
 
 
 def _data_as_of(settings: Settings, mirror: Mirror, shown: MorningInputs) -> datetime | None:
@@ -213,7 +221,7 @@ def list_source_changes(settings: Settings, mirror: Mirror) -> tuple[SourceChang
 
 
 def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
-    tables, models, changes, as_of = health
+    tables, models, changes, restated, as_of = health
     with _open_marts(settings) as connection:
         return MorningPage(
             title=TITLE,
@@ -228,6 +236,7 @@ def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
             top_countries=_query(connection, "top_countries"),
             currency=CURRENCY,
             source_changes=changes,
+            restated=restated,
         )
 
 

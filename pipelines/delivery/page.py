@@ -7,7 +7,7 @@ fills these in, `morning.render_morning` turns them into a page.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -70,6 +70,17 @@ class SourceChange:
 
 
 @dataclass(frozen=True)
+class RestatedDays:
+    """Neighbouring days of a table that had been committed, and of which a later load changed rows: figures that were told changed."""
+
+    table: str  # 'shop.events'
+    first: date
+    last: date
+    at: datetime  # UTC: the last such commit
+    why: str = ""  # empty: nobody asked for it by a back-fill
+
+
+@dataclass(frozen=True)
 class MorningPage:
     """Everything on the `morning` dashboard. Tables may be empty (even without columns); days may be missing.
 
@@ -91,3 +102,4 @@ class MorningPage:
     top_countries: pa.Table  # country, revenue
     currency: str  # ISO 4217
     source_changes: tuple[SourceChange, ...] = ()  # newest first
+    restated: tuple[RestatedDays, ...] = ()  # of the tables under the page, newest first

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
@@ -79,3 +79,24 @@ def localize(instant: datetime, time_zone: str) -> datetime:
     """A naive instant is UTC, as everywhere in this project; `astimezone` alone would take the machine's zone."""
     aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
     return aware.astimezone(ZoneInfo(time_zone))
+
+
+def write_clock(instant: datetime | None, time_zone: str, *, with_day: bool = True) -> str:
+    """'Mon 2 Nov 2026, 04:02:11 CET', or without the day where that is said elsewhere."""
+    if instant is None:
+        return NOTHING
+    local = localize(instant, time_zone)
+    return f"{write_day(local.date())}, {local:%H:%M:%S} {local.tzname()}" if with_day else f"{local:%H:%M:%S} {local.tzname()}"
+
+
+def write_span(first: date, last: date) -> str:
+    """'2026-03-01', or '2026-03-01 to 2026-03-04': as the commands want days, so that they can be copied."""
+    return f"{first}" if first == last else f"{first} to {last}"
+
+
+def write_duration(span: timedelta) -> str:
+    """'less than a minute', '75 min', '3 h 5 min'."""
+    minutes = round(span.total_seconds() / 60)
+    if minutes < 1:
+        return "less than a minute"
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

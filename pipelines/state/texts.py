@@ -19,6 +19,7 @@ _REASONS = (
     (t.results, t.results.c.note),
     (t.builds, t.builds.c.reason),
     (t.deliveries, t.deliveries.c.reason),
+    (t.backfills, t.backfills.c.note),
 )
 
 

@@ -71,7 +71,11 @@ def test_first_run_records_every_check_and_all_pass(story: Story) -> None:
 
 
 def test_first_run_publishes_the_dashboard_and_the_read_copy(story: Story) -> None:
-    assert story.runs["first"].deliveries() == {"dashboards/morning": "published", "warehouse/read_copy": "published"}
+    assert story.runs["first"].deliveries() == {
+        "dashboards/completeness": "published",
+        "dashboards/morning": "published",
+        "warehouse/read_copy": "published",
+    }
     assert "vegaEmbed" in story.daybreak.dashboard()
     assert story.daybreak.has("marts.daily_funnel", copy=True)
 

@@ -20,6 +20,7 @@ def test_the_night_proves_every_table_and_heals_what_changed_behind_the_cursor(s
     numbers = {name: value.value for name, value in orders.metadata.items()}
     assert (numbers["source_rows"], numbers["different"], numbers["reread"]) == (numbers["warehouse_rows"], 0, 1)
     assert shop.ask("select count(distinct table_name) from daybreak.reconciliations") == [(len(parity),)]
+    assert f"All {len(parity)} tables equal their sources, as of " in _page(shop)
     second = shop.run("reconcile")
     assert {check.description for (_, name), check in second.checks().items() if name == "parity" and not check.passed} == set()
     assert shop.run().is_green
@@ -27,6 +28,18 @@ def test_the_night_proves_every_table_and_heals_what_changed_behind_the_cursor(s
 
 def _tables(shop: Daybreak) -> list[str]:
     return [table.name for table in shop.settings.sources()[0].tables]
+
+
+def _page(shop: Daybreak) -> str:
+    return (shop.home / "dashboards" / "completeness.html").read_text()
+
+
+def test_the_morning_makes_the_page_of_proof_too_and_links_to_it(shop: Daybreak) -> None:
+    before = _page(shop)
+    assert shop.run().deliveries()["dashboards/completeness"] == "published"
+    assert _page(shop) != before
+    assert 'href="morning.html"' in _page(shop)
+    assert 'href="completeness.html"' in shop.dashboard()
 
 
 def test_a_night_that_cannot_heal_does_not_look_green(shop: Daybreak) -> None:
@@ -40,6 +53,7 @@ def test_a_night_that_cannot_heal_does_not_look_green(shop: Daybreak) -> None:
     assert failed.keys() == {"raw_shop/orders"}
     assert failed["raw_shop/orders"].severity == dg.AssetCheckSeverity.ERROR
     assert "more than once" in str(failed["raw_shop/orders"].description)
+    assert "1 of 7 tables differs from its source" in _page(shop)
     with duckdb.connect(str(shop.home / "warehouse.duckdb")) as connection:
         connection.execute("delete from raw_shop.orders where rowid = (select max(rowid) from raw_shop.orders)")
     assert shop.run("reconcile").is_green

@@ -43,7 +43,11 @@ def test_an_unreachable_source_holds_its_tables_and_nothing_else(two_sources: Da
     assert "held" not in outcomes.values()
     assert {"raw_crm/leads", "raw_crm/visits"} <= morning.yielded()
     assert set(morning.models().values()) == {"built"}
-    assert morning.deliveries() == {"dashboards/morning": "published", "warehouse/read_copy": "published"}
+    assert morning.deliveries() == {
+        "dashboards/completeness": "published",
+        "dashboards/morning": "published",
+        "warehouse/read_copy": "published",
+    }
     (problem,) = morning.report["problems"]
     assert "crm.leads, crm.visits are held" in problem
     assert "secret" not in problem

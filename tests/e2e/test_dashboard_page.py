@@ -6,13 +6,18 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from html import escape
 from pathlib import Path
 
 import pytest
 
 from pipelines.delivery.banner import StaleBanner, empty_page, with_stale_banner
+from pipelines.delivery.completeness import render_completeness
 from pipelines.delivery.morning import render_morning
+from pipelines.delivery.proof import CompletenessPage
+from tests.unit.test_completeness_example import make_proofs, make_troubled_proofs
 from tests.unit.test_dashboard_example import make_page, make_troubled_page
 
 CHARTS = 5
@@ -104,6 +109,26 @@ def test_a_script_that_got_into_the_page_does_not_run(chromium: str, tmp_path: P
     dom, console = open_page(chromium, html, tmp_path)
     assert "<title>Morning</title>" in dom
     assert any("Content Security Policy" in line for line in console)
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("make", [make_proofs, make_troubled_proofs])
+def test_the_page_of_proof_fits_and_says_nothing_on_the_console(
+    chromium: str, tmp_path: Path, make: Callable[[], CompletenessPage], width: int
+) -> None:
+    """In a frame, as Chromium's own window is never narrower than 500 pixels. Only tables may be wider than the page: they scroll."""
+    html = render_completeness(make())
+    measured = "const root = f.contentDocument.documentElement; document.title = `${root.scrollWidth} ${root.clientWidth}`"
+    inner = escape(re.sub(r"<meta http-equiv[^>]*>", "", html))  # whose policy would hold for the frame too
+    script = f"<title></title><script>onload = () => {{ {measured} }}</script>"
+    frame = f'{script}<iframe id="f" srcdoc="{inner}" width="{width}" height="900"></iframe>'
+    dom, _ = open_page(chromium, frame, tmp_path)
+    found = re.search(r"<title>(\d+) (\d+)</title>", dom)
+    assert found
+    assert int(found[1]) == int(found[2]) > width - 30
+    dom, console = open_page(chromium, html, tmp_path)
+    assert console == []
+    assert not re.search(r'id="overdue" hidden', dom)  # the example is of one night, long ago
 
 
 def test_the_empty_page_opens(chromium: str, tmp_path: Path) -> None:

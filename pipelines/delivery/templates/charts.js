@@ -1,7 +1,7 @@
-// Draws the charts of this page and says so when the page itself is old. Colours are CSS variables: see theme.py.
+// Draws the charts of this page. Colours are CSS variables: see theme.py.
 (() => {
   "use strict";
-  const { charts, formatLocale, overdueHours } = JSON.parse(document.getElementById("chart-data").textContent);
+  const { charts, formatLocale } = JSON.parse(document.getElementById("chart-data").textContent);
 
   const options = {
     actions: false,
@@ -22,18 +22,6 @@
     }
   };
 
-  // When nothing runs at all, nobody sets a banner: so the page looks at the clock itself.
-  const warnWhenOverdue = () => {
-    const publishedAt = Date.parse(document.querySelector('meta[name="daybreak-published-at"]').content);
-    const hours = Math.floor((Date.now() - publishedAt) / 3_600_000);
-    if (hours >= overdueHours && !document.getElementById("stale")) {
-      document.getElementById("overdue-hours").textContent = hours;
-      document.getElementById("overdue").hidden = false;
-    }
-  };
-
-  warnWhenOverdue();
-  setInterval(warnWhenOverdue, 600_000); // a page left open on a wall gets old too
   Promise.all(Object.entries(charts).map(draw)).then(() => {
     document.documentElement.dataset.charts = "drawn";
   });
