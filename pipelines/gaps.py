@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pipelines.settings import Settings
 from pipelines.state.backfills import unfinished_backfills
 from pipelines.state.mirror import Mirror
-from pipelines.sync.gaps import Gap, Standing, find_gaps
+from pipelines.sync.gaps import Gap, Rest, Standing, find_gaps
 from pipelines.sync.spec import FRESH_HOURS, TableSpec
 
 
@@ -18,7 +18,8 @@ def list_gaps(settings: Settings, mirror: Mirror, source: str | None = None, tab
 
 
 def _standing(mirror: Mirror, spec: TableSpec) -> Standing:
-    left = [one.left for one in unfinished_backfills(mirror, spec.id) if not one.is_at_work]
+    unfinished = [one for one in unfinished_backfills(mirror, spec.id) if not one.is_at_work]
+    left = [Rest(one.left, one.note if one.state == "held" else None) for one in unfinished]
     if spec.partition is None:
         return Standing(mirror.status(spec.id), compared=mirror.parity(spec.id), unfinished=left)
     days, compared = [day for day in mirror.days(spec.id) if day], mirror.parity(spec.id)

@@ -281,6 +281,9 @@ def _hours(text: str | None, problems: list[str]) -> Hours | None:
     except ValueError:
         problems.append(f"DAYBREAK_BACKFILL_HOURS: {text!r} is not two times of day, such as 20:00-05:00")
         return None
+    if start.tzinfo or end.tzinfo:
+        problems.append(f"DAYBREAK_BACKFILL_HOURS: {text!r} has a time zone; the hours are in DAYBREAK_TIME_ZONE")
+        return None
     if start == end:
         problems.append(f"DAYBREAK_BACKFILL_HOURS: {text!r} begins when it ends; without the variable, back-fills may read at any time")
     return Hours(start, end)

@@ -38,7 +38,7 @@ class SyncRequest:
     """Which tables of a source to sync, and what to do while it goes on.
 
     ``days`` make it a back-fill of the partitioned ones: for ``reason``, told to ``watch`` before each window, and ``is_anew`` from
-    the first day, whatever an attempt before it did.
+    the first day, whatever an attempt before it did. ``lets_vanish``: a person allowed more rows to go than ``max_deletes``.
     """
 
     source: SourceSpec
@@ -49,6 +49,7 @@ class SyncRequest:
     reason: str = ""
     watch: Callable[[Backfill], None] = ignore_backfill
     is_anew: bool = False
+    lets_vanish: bool = False
     stop: threading.Event = field(default_factory=threading.Event)  # ends a back-fill as soon as that loses nothing
 
 
@@ -95,6 +96,7 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
             throttle=_make_throttle(settings, source, request.stop) if request.days else Unthrottled(),
             run_id=request.run_id,
             is_backfill=request.days is not None,
+            lets_vanish=request.lets_vanish,
             filling=lambda: _make_throttle_of_fill(settings, source),
         )
 

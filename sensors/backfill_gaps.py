@@ -74,7 +74,9 @@ def list_wishes(gaps: Sequence[Gap]) -> list[Wish]:
         if gap.kind in FILLED and gap.days and gap.held is None:
             days.setdefault(gap.table, set()).update(gap.days)
             why.setdefault(gap.table, []).append(gap.told)
-    return [Wish(table, _few_spans(found), "; ".join(why[table])) for table, found in days.items()]
+    waiting = {(gap.table, day) for gap in gaps if gap.held is not None for day in gap.days}
+    left = {table: {day for day in found if (table, day) not in waiting} for table, found in days.items()}
+    return [Wish(table, _few_spans(found), "; ".join(why[table])) for table, found in left.items() if found]
 
 
 def _few_spans(days: Set[date]) -> tuple[date, ...]:
@@ -143,8 +145,10 @@ def _tick(
     from pipelines.assets.dbt_build import outdated_tables
     from pipelines.assets.manifest import load_manifest
     from pipelines.gaps import list_gaps
-    from pipelines.wiring import open_mirror
+    from pipelines.wiring import open_mirror, rebuild_mirror
 
+    if missing := rebuild_mirror(settings):
+        return dg.SensorResult(skip_reason=missing)
     mirror, instance = open_mirror(settings.state_url), context.instance
     partitions = make_daily_partitions(settings, sources)
     if partitions is None:

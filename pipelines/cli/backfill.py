@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelines.cli.explain import HELD, MISCONFIGURED, AsJson, explaining
+from pipelines.cli.explain import HELD, MISCONFIGURED, AsJson, explaining, name_person
 
 if TYPE_CHECKING:
     from pipelines.settings import Settings
@@ -66,6 +66,8 @@ def backfill(  # noqa: PLR0913, PLR0917 - one per option
     is_anew: Annotated[
         bool, typer.Option("--restart", help="Begin with the first day, also if an attempt before this one got further.")
     ] = False,
+    is_allowed: Annotated[bool, typer.Option("--allow-mass-delete", help="Let more rows go than `max_deletes`, on the record.")] = False,
+    by: Annotated[str | None, typer.Option("--by", help="Who allows that; the login name if not given.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Load days of a table again, gently: it slows down when the source is busy, and waits for live syncs of the table.
@@ -82,7 +84,9 @@ def backfill(  # noqa: PLR0913, PLR0917 - one per option
     with explaining():
         settings = load_settings()
         request = _make_request(settings, source, table, (start.date(), end.date()))
-        request = replace(request, is_anew=is_anew, watch=ignore_backfill if as_json else _tell)
+        request = replace(request, is_anew=is_anew, watch=ignore_backfill if as_json else _tell, lets_vanish=is_allowed)
+        if is_allowed:
+            request = replace(request, reason=f"{request.reason}; {name_person(by)} lets more rows go than max_deletes")
         with watching(is_quiet=as_json):
             (result,) = sync_tables(settings, request)
         refresh_completeness(settings)

@@ -19,7 +19,7 @@ from pipelines.state.mirror import Mirror, this_process
 from pipelines.state.tables import backfills
 from pipelines.sync.model import DayRange
 
-State = Literal["running", "paused", "failed", "done", "replaced"]
+State = Literal["running", "paused", "failed", "held", "done", "replaced"]
 OVER: tuple[State, ...] = ("done", "replaced")
 
 
@@ -90,10 +90,11 @@ def new_backfill(table_id: str, days: DayRange, reason: str, run_id: str | None)
     return Backfill(str(ULID()), table_id, days, days.start, days.start, "running", reason, run_id, this_process(), now, now, now)
 
 
-def begin_backfill(mirror: Mirror, wanted: Backfill, *, is_anew: bool) -> Backfill:
+def begin_backfill(mirror: Mirror, wanted: Backfill, *, is_anew: bool, start: date = date.min) -> Backfill:
     """Return the back-fill of just the wanted days that did not come to its end, or else ``wanted``, as begun by this process.
 
-    ``is_anew``: an unfinished one is not gone on with. Raises ``LoadConflict`` if another process is at some of the days.
+    ``is_anew``: an unfinished one is not gone on with. Days before ``start``, the table's, are wanted by nobody. Raises ``LoadConflict``
+    if another process is at some of the days.
     """
     table_id, days = wanted.table_id, wanted.days
     open_ones = unfinished_backfills(mirror, table_id)
@@ -101,7 +102,7 @@ def begin_backfill(mirror: Mirror, wanted: Backfill, *, is_anew: bool) -> Backfi
         if one.is_at_work and _overlap(one, days):
             raise _busy(one)
     same = next((one for one in open_ones if one.days == days and not is_anew), None)
-    covered = [one for one in open_ones if one is not same and days.start <= one.next_day and one.days.end <= days.end]
+    covered = [one for one in open_ones if one is not same and days.start <= max(one.next_day, start) and one.days.end <= days.end]
     for one in covered:  # its rest is a part of what is asked for now
         save_backfill(mirror, replace(one, state="replaced"))
     if same and not _take_over(mirror, same, wanted):

@@ -29,6 +29,7 @@ def drop_verdicts(mirror: Mirror, table_id: str) -> None:
         sa.delete(t.verdicts).where(t.verdicts.c.subject == table_id),
         sa.update(t.attempts).where(t.attempts.c.table_id == table_id).values(error=None),
         sa.update(t.results).where(t.results.c.table_id == table_id).values(note=""),
+        sa.update(t.backfills).where(t.backfills.c.table_id == table_id).values(note=""),
     )
     erase_mirror(mirror)  # if somebody reads it just now, the next sync of the table does it, and retention every day
 

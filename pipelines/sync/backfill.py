@@ -45,9 +45,11 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
     if span.start == span.end:
         return TableResult(spec.id, "unchanged", note=f"none of these days is over and after the table's start: {_tell(order.days)}")
     wanted = new_backfill(spec.id, span, order.reason, engine.run_id)
-    at = begin_backfill(engine.mirror, wanted, is_anew=order.is_anew)
+    start = spec.partition.start if spec.partition else span.start
+    at = begin_backfill(engine.mirror, wanted, is_anew=order.is_anew, start=start)
     engine = replace(engine, progress=_beating(engine, at.backfill_id))
     results: list[TableResult] = []
+    held: Backfill | None = None  # as it was at the first window that a gate holds
     try:
         while at.next_day < at.days.end:
             if order.hours and not order.hours.allow(order.local_time()):
@@ -57,9 +59,11 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
             window = DayRange(at.next_day, min(at.next_day + timedelta(days=DAYS_PER_WINDOW), at.days.end))
             result = sync_table(engine, spec, window)
             results.append(result)
-            if result.outcome == "held" and not result.verdicts:  # by the schema, and so will be every window behind it
-                at = replace(at, state="paused", note=result.held_reason or "held")
+            if result.outcome == "held" and not result.verdicts:  # by the schema or the guard, and so will be those behind it
+                at = replace(at, state="held", note=result.held_reason or "held")
                 return _stop(engine, spec, at, results, order)
+            if result.outcome == "held" and held is None:
+                held = replace(at, state="held", note=result.held_reason or "held")
             with step("backfill.position"):
                 at = _advance(engine, at, window.end, result)
     except Stopped:
@@ -68,7 +72,8 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
     except BaseException as error:
         save_backfill(engine.mirror, replace(at, state="failed", note=type(error).__name__, heartbeat_at=datetime.now(UTC)))
         raise
-    save_backfill(engine.mirror, at := replace(at, state="done", heartbeat_at=datetime.now(UTC)))
+    at = replace(held, rows=at.rows, share=at.share) if held else replace(at, state="done")
+    save_backfill(engine.mirror, at := replace(at, heartbeat_at=datetime.now(UTC)))
     order.each(at)
     return summarise(spec, results)
 

@@ -38,4 +38,5 @@ class Engine:
     throttle: Throttle = field(default_factory=Unthrottled)
     run_id: str | None = None
     is_backfill: bool = False
+    lets_vanish: bool = False  # a person allowed that many rows of days that are loaded again are gone
     filling: Callable[[], Throttle] = Unthrottled  # of columns that are filled in rows which stand already

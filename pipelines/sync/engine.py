@@ -20,7 +20,8 @@ from pipelines.sync.context import Engine
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.land import identify_key
 from pipelines.sync.load import ReadyLoad, changed_days, commit_load, digest_load
-from pipelines.sync.model import DayRange, LoadPlan, Observation, TableResult, Window
+from pipelines.sync.model import DayDigest, DayRange, LoadPlan, Observation, TableResult, Window
+from pipelines.sync.parity import most_deleted
 from pipelines.sync.protocols import SchemaMoved
 from pipelines.sync.read import open_folder, read_and_land
 from pipelines.sync.remnants import drop_remnants
@@ -122,6 +123,9 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
             folder.discard()
             note, rows = _why_reread(spec, folder.plan), sum(digest.rows for digest in same)
             return TableResult(spec.id, "unchanged", reread_rows=rows, note=note, as_of=folder.plan.observation.observed_at)
+        if held := _why_vanished(engine, spec, folder.plan, changed):
+            folder.discard()
+            return TableResult(spec.id, "held", held_reason=held)
         attempt.note("gate", folder.rows)
         engine.progress(spec, "gate", folder.rows)
         with step("gate"):
@@ -136,6 +140,22 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         entry = commit_load(engine, spec, ReadyLoad(folder, gated, changed, same))
         as_of = None if folder.plan.window.columns else entry.data_as_of
         return TableResult(spec.id, "committed", (entry,), verdicts=gated.verdicts, note=_why_reread(spec, folder.plan), as_of=as_of)
+
+
+def _why_vanished(engine: Engine, spec: TableSpec, planned: LoadPlan, changed: Sequence[DayDigest]) -> str | None:
+    """Say why days that a back-fill read do not replace what stands: too many of its rows are gone from the source."""
+    if not engine.is_backfill or engine.lets_vanish or not planned.window.days:
+        return None
+    known = engine.mirror.days(spec.id)
+    stands = sum(known[one.day].rows for one in changed if one.day in known)
+    vanished, allowed = stands - sum(one.rows for one in changed), most_deleted(spec.max_deletes, stands)
+    if vanished <= allowed:
+        return None
+    days = f"{planned.window.days[0]} to {planned.window.days[-1]}"
+    return (
+        f"{vanished:,} of {stands:,} rows of {days} are gone from the source, and max_deletes lets {allowed:,} go at once; "
+        "if that is right: daybreak backfill … --allow-mass-delete"
+    )
 
 
 def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of

@@ -3,8 +3,9 @@
 Everything here is derived from what stands, never from what happened: so it does not matter which events were missed.
 """
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Literal
 
@@ -35,6 +36,14 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class Rest:
+    """The days that a back-fill left; ``held``: why they wait for a person, if they do."""
+
+    days: DayRange
+    held: str | None = None
+
+
+@dataclass(frozen=True)
 class Standing:
     """What is known of one table: what the mirror has."""
 
@@ -42,7 +51,7 @@ class Standing:
     days: Collection[date] = ()  # that are committed
     mended: Collection[date] = ()  # that were committed since the last comparison
     compared: Mapping[str, Any] | None = None  # ``ParityResult.numbers``
-    unfinished: Sequence[DayRange] = ()  # what is left of back-fills that nobody works on
+    unfinished: Sequence[Rest] = ()  # what is left of back-fills that nobody works on
 
 
 def find_gaps(spec: TableSpec, standing: Standing, now: datetime, patience: timedelta) -> list[Gap]:
@@ -51,7 +60,7 @@ def find_gaps(spec: TableSpec, standing: Standing, now: datetime, patience: time
 
 
 def _find(spec: TableSpec, standing: Standing, now: datetime, patience: timedelta) -> Iterator[Gap]:
-    status, sync = standing.status, f"daybreak sync {spec.source} {spec.name}"
+    status, sync = standing.status, f"daybreak sync {shlex.join([spec.source, spec.name])}"
     if status.load_id is None:
         yield Gap(spec.id, "never_loaded", "was never loaded", sync, held=status.held_reason)
         return
@@ -59,9 +68,11 @@ def _find(spec: TableSpec, standing: Standing, now: datetime, patience: timedelt
     if missing:
         yield _of_days(spec, status, "days_missing", missing, "never loaded")
     start = spec.partition.start if spec.partition else date.max
-    left = sorted({day for span in standing.unfinished for day in days_of(span) if day >= start} - set(missing))
-    if left:
-        yield _of_days(spec, status, "unfinished", left, "left by a back-fill that did not end")
+    for rest in standing.unfinished:
+        left = [day for day in days_of(rest.days) if day >= start and day not in missing]
+        if left:
+            gap = _of_days(spec, status, "unfinished", left, "left by a back-fill that did not end")
+            yield replace(gap, held=rest.held or gap.held)
     yield from _differing(spec, standing)
     if status.watermark and status.watermark.unfilled:
         names = ", ".join(status.watermark.unfilled)
@@ -89,7 +100,7 @@ def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
     if not rows:  # it was not compared
         return
     told = f"{rows:,} row{'s are' if rows > 1 else ' is'} not as in the source"
-    held = numbers["reason"] if numbers["outcome"] == "held" else None
+    held = (numbers["reason"] if numbers["outcome"] == "held" else None) or standing.status.held_reason
     differing = [date.fromisoformat(day) for day in numbers.get("differing_days", ())]
     days = [day for day in differing if day not in standing.mended]
     if differing and not days:
@@ -97,7 +108,7 @@ def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
     if days:
         yield Gap(spec.id, "days_differ", f"{told}, on {tell_days(days)}", _command(spec, days), tuple(days), held)
     else:
-        yield Gap(spec.id, "rows_differ", told, f"daybreak reconcile {spec.source} {spec.name} --heal", held=held)
+        yield Gap(spec.id, "rows_differ", told, f"daybreak reconcile {shlex.join([spec.source, spec.name])} --heal", held=held)
 
 
 def _of_days(spec: TableSpec, status: TableStatus, kind: GapKind, days: Sequence[date], why: str) -> Gap:
@@ -107,7 +118,8 @@ def _of_days(spec: TableSpec, status: TableStatus, kind: GapKind, days: Sequence
 
 def _command(spec: TableSpec, days: Sequence[date]) -> str:
     spans = spans_of(days, MOST_COMMANDS)
-    return "; ".join(f"daybreak backfill {spec.source} {spec.name} {span.start} {span.end - timedelta(days=1)}" for span in spans)
+    table = shlex.join([spec.source, spec.name])
+    return "; ".join(f"daybreak backfill {table} {span.start} {span.end - timedelta(days=1)}" for span in spans)
 
 
 def spans_of(days: Collection[date], most: int) -> list[DayRange]:

@@ -15,6 +15,7 @@ from pipelines.sync.context import Engine
 from pipelines.sync.gating import GatedLoad
 from pipelines.sync.model import DayDigest, LedgerEntry, LoadPlan, Observation, StagedLoad, Watermark
 from pipelines.sync.plan import is_reread
+from pipelines.sync.read import is_untouched
 from pipelines.sync.schema import DELETED_AT, columns_to_fill, judge_changes, landed_columns, raw_columns
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import TableSpec
@@ -110,7 +111,10 @@ def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntr
 
 def _stage(engine: Engine, spec: TableSpec, ready: ReadyLoad, token: int) -> StagedLoad:
     folder, gated, planned = ready.folder, ready.gated, ready.folder.plan
-    if engine.mirror.status(spec.id).load_id != planned.base_load_id:  # what it would be compared with is another schema by now
+    stands = engine.mirror.status(spec.id).load_id
+    if stands != planned.base_load_id and is_untouched(engine.mirror, spec, planned):
+        planned = replace(planned, base_load_id=stands)
+    if stands != planned.base_load_id:  # what it would be compared with is another schema by now
         raise LoadConflict(
             "another run committed this table since the load was planned.",
             safe="Nothing of this load was committed; the other run's state stands.",

@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from pipelines.landing.store import LoadFolder
-from pipelines.state.mirror import Attempt
+from pipelines.state.mirror import Attempt, Mirror
 from pipelines.sync.context import Engine
 from pipelines.sync.land import mask
 from pipelines.sync.model import LoadPlan, Part
@@ -19,13 +19,14 @@ from pipelines.sync.steps import step
 
 # A snapshot or a day that is gone on with later would mix rows of very different times, and late rows could be missed.
 RESUMABLE_FOR = timedelta(days=1)
+MOST_LOADS_BETWEEN = 100  # that are looked through for what they touched
 
 
 @contextmanager
 def open_folder(engine: Engine, spec: TableSpec, planned: LoadPlan) -> Iterator[LoadFolder]:
     """Yield the folder of an unfinished load if it still fits, else a new one."""
     with engine.landing.reopen_load(spec) as unfinished:
-        if unfinished and _still_fits(unfinished.plan, planned):
+        if unfinished and _still_fits(engine, spec, unfinished.plan, planned):
             yield unfinished
             return
         if unfinished:
@@ -34,7 +35,7 @@ def open_folder(engine: Engine, spec: TableSpec, planned: LoadPlan) -> Iterator[
         yield folder
 
 
-def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
+def _still_fits(engine: Engine, spec: TableSpec, unfinished: LoadPlan, planned: LoadPlan) -> bool:
     """Whether the landed chunks are of the same entry, base and shape, so that reading on gives the same load.
 
     A cursor window keeps the bounds and the observation of its own plan: what came later belongs to the next load.
@@ -46,11 +47,29 @@ def _still_fits(unfinished: LoadPlan, planned: LoadPlan) -> bool:
     old, new = unfinished.window, planned.window
     is_same_start = (old.column, old.lower, old.is_null, old.columns) == (new.column, new.lower, new.is_null, new.columns)
     is_same_window = old == new or (not old.days and not new.days and is_same_start)
-    return is_same_window and _stands_on(unfinished) == _stands_on(planned)
+    is_same_base = unfinished.base_load_id == planned.base_load_id or (planned.is_asked and is_untouched(engine.mirror, spec, unfinished))
+    return is_same_window and is_same_base and _stands_on(unfinished) == _stands_on(planned)
 
 
 def _stands_on(plan: LoadPlan) -> tuple[object, ...]:
-    return plan.spec_fingerprint, plan.mask_key_id, plan.base_load_id, plan.schema.shape
+    return plan.spec_fingerprint, plan.mask_key_id, plan.schema.shape
+
+
+def is_untouched(mirror: Mirror, spec: TableSpec, planned: LoadPlan) -> bool:
+    """Whether all that was committed since a load of asked days was planned is of other days, and of the same schema.
+
+    Then what was read of these days is as good as it was, and a live sync that never pauses cannot keep a back-fill from its end.
+    """
+    if not planned.is_asked or not planned.window.days:
+        return False
+    ours = {day.isoformat() for day in planned.window.days}
+    for entry in mirror.last_entries(spec.id, MOST_LOADS_BETWEEN):
+        if entry["load_id"] == planned.base_load_id:
+            return True
+        theirs = entry["window"].get("days", ())
+        if not theirs or not ours.isdisjoint(theirs) or entry["schema_version"] != planned.schema_version:
+            return False
+    return False
 
 
 def read_and_land(engine: Engine, spec: TableSpec, folder: LoadFolder, attempt: Attempt) -> None:
@@ -72,8 +91,11 @@ def read_and_land(engine: Engine, spec: TableSpec, folder: LoadFolder, attempt: 
 
 
 def _chunks(engine: Engine, request: ReadRequest) -> Iterator[SourceChunk]:
-    if request.part == "stream":
-        yield from engine.source.read_stream(request)
+    if request.part == "stream":  # one query: the source is left alone before it, and between the windows of a back-fill
+        with engine.throttle.reading() as served:
+            for chunk in engine.source.read_stream(request):
+                served.rows += chunk.rows.num_rows
+                yield chunk
         return
     after, is_done = request.after, False
     while not is_done:

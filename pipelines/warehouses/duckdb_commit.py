@@ -191,7 +191,10 @@ class Commit:
             self._void_strayed_days(is_every=self._is_reread)
 
     def _void_strayed_days(self, *, is_every: bool) -> None:
-        """Empty the digest of each day that holds a row which this load read in another day: a digest says what was read there."""
+        """Empty the digest of each day that holds a row which this load read in another day: a digest says what was read there.
+
+        The row leaves that day, so the day is this load's: whatever is built on it has to be built again.
+        """
         load = self._load
         which = "true"
         if not is_every:
@@ -199,8 +202,9 @@ class Commit:
                 return
             strayed = f"select 1 from ({sql.strayed_days(load)}) strayed where strayed.day is not distinct from windows.day"
             which = f"exists ({strayed})"
-        void = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table"
-        self._execute(f"{void} and {which}", **self._names)
+        void = "update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now"
+        mine = "source_name = $source and table_name = $table"
+        self._execute(f"{void} where {mine} and {which}", **self._names, load_id=load.plan.load_id, now=self._now)
 
     def _void_touched_days(self) -> None:
         """Void the days whose rows are read again one by one; the load's id tells what is built on them."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -15,7 +16,7 @@ from pipelines.sync.gaps import Gap
 from pipelines.wiring import open_mirror
 from sensors.backfill_gaps import FIRST_PAUSE, GOING_ON, LONGEST_PAUSE, MOST_RUNS, Known, Wish, decide, list_wishes
 from tests.dagster.conftest import Daybreak
-from tests.dagster.test_partitions import EVENTS, committed_days, run_days
+from tests.dagster.test_partitions import EVENTS, committed_days, materialized_days, run_days
 
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 WISH = Wish("shop.events", (date(2026, 3, 4), date(2026, 3, 5)), "2 days were never loaded")
@@ -162,9 +163,9 @@ def launch(instance: dg.DagsterInstance, wish: Wish, partitions: dg.DailyPartiti
     return launch_days(instance, order, partitions, {})
 
 
-def test_a_daemon_killed_before_it_remembered_asks_for_nothing_twice() -> None:
+def test_a_daemon_killed_before_it_remembered_asks_for_nothing_twice(tmp_path: Path) -> None:
     partitions = dg.DailyPartitionsDefinition("2026-03-01", end_date="2026-03-09")
-    with dg.DagsterInstance.ephemeral() as instance:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
 
         def find(wish: Wish) -> Known:
             return Known(find_newest(instance, TABLE_TAG, wish.table), find_newest(instance, CONTENT_TAG, wish.content))
@@ -254,3 +255,14 @@ def test_a_range_run_that_the_hours_stop_fails_and_leaves_its_days_to_the_next(c
     assert "0 of 2 days are done; back-fills may read from" in str(failure.event_specific_data)
     del cut.environment["DAYBREAK_BACKFILL_HOURS"]
     assert run_days(cut, "2026-03-04", "2026-03-05").success
+
+
+def test_a_back_fill_that_could_not_read_its_source_materializes_no_partition(cut: Daybreak) -> None:
+    """The back-fill in the UI succeeds, and shows days as there that nobody read."""
+    url, cut.environment["SHOP_DATABASE_URL"] = cut.url, "postgresql://nobody@127.0.0.1:1/x"
+    try:
+        result = run_days(cut, "2026-03-01", "2026-03-05")
+    finally:
+        cut.environment["SHOP_DATABASE_URL"] = url
+    assert not materialized_days(result)
+    assert not result.success

@@ -229,7 +229,13 @@ def test_a_window_that_a_gate_holds_keeps_none_behind_it_waiting(table: Project)
     assert result.outcome == "held"
     assert len(result.loads) == 4
     assert table.ask("select count(*) from raw_shop.t where name like '%!'") == [(24,)]
+    (held,) = left(table)
+    assert (held.state, held.next_day) == ("held", FIRST)
+    assert daybreak(table, "gaps").tells("10 days were left by a back-fill", "it waits for a person: gate")
+    table.run("update t set name = 'mended' where id = 28")
+    assert fill(table).outcome == "committed"
     assert left(table) == []
+    table.check("t")
 
 
 def test_one_that_cannot_reach_its_source_leaves_the_table_as_it_was(table: Project) -> None:
@@ -264,6 +270,7 @@ def test_gaps_name_the_back_fill_that_fills_them(table: Project) -> None:
     said = daybreak(table, *command)
     assert said.exit_code == 0
     assert said.tells("0 of 5 days", "5 of 5 days", "committed")
+    del table.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"]
     table.sync("t")
     table.check("t")
     assert daybreak(table, "gaps").exit_code == 0
@@ -295,7 +302,7 @@ def test_what_makes_no_back_fill_is_told(table: Project, arguments: tuple[str, .
     assert said.tells(told)
 
 
-@pytest.mark.parametrize("hours", ["20:00", "25:00-05:00", "05:00-05:00", "evening-morning"])
+@pytest.mark.parametrize("hours", ["20:00", "25:00-05:00", "05:00-05:00", "evening-morning", "20:00Z-05:00"])
 def test_hours_that_are_none_are_told(table: Project, hours: str) -> None:
     table.environment["DAYBREAK_BACKFILL_HOURS"] = hours
     with pytest.raises(ConfigError, match="DAYBREAK_BACKFILL_HOURS"):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.state.status import TableStatus
-from pipelines.sync.gaps import Gap, Standing, find_gaps, spans_of, tell_days
+from pipelines.sync.gaps import Gap, Rest, Standing, find_gaps, spans_of, tell_days
 from pipelines.sync.model import DayRange, Watermark
 from pipelines.sync.plan import days_of
 from pipelines.sync.spec import PartitionSpec, TableSpec
@@ -71,9 +71,10 @@ def test_an_earlier_start_makes_earlier_days_a_gap_at_once() -> None:
 
 
 def test_days_that_a_back_fill_left_are_a_gap_of_their_own_unless_they_are_missing_anyway() -> None:
-    left = [DayRange(date(2026, 3, 4), date(2026, 3, 7))]
+    left = [Rest(DayRange(date(2026, 3, 4), date(2026, 3, 7)), "a gate")]
     found = gaps(EVENTS, Standing(seen(3, 7), march(3, 4, 5), unfinished=left))
     assert [(gap.kind, list(gap.days)) for gap in found] == [("days_missing", march(6)), ("unfinished", march(4, 5))]
+    assert [gap.held for gap in found] == [None, "a gate"]
 
 
 def test_days_that_differ_from_the_source_are_a_gap_with_its_rows() -> None:
@@ -98,7 +99,7 @@ def test_a_source_that_was_emptied_lacks_nothing() -> None:
 
 
 def test_what_a_back_fill_left_before_a_later_start_is_no_gap() -> None:
-    left = [DayRange(date(2026, 2, 1), date(2026, 2, 20))]
+    left = [Rest(DayRange(date(2026, 2, 1), date(2026, 2, 20)))]
     assert gaps(EVENTS, Standing(seen(3, 4), march(3), unfinished=left)) == []
 
 
