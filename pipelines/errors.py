@@ -7,15 +7,12 @@
     ├── PrerequisiteError     fix the machine, the database or a privilege; reports every problem at once
     │   └── TableMissing      the source has no table of that name
     ├── SourceUnavailable ↻   the source did not answer; the next run reads on
-    ├── CursorLost            the watermark cannot be mapped to the source any more
     ├── SchemaRefused         the source changed in a way that a person must allow
-    ├── UnknownType           a column's type has no rule
     ├── LandingCorrupt        a landed file is not what its manifest says
     ├── WarehouseUnavailable ↻ the warehouse did not answer, or somebody holds its lock
     ├── LoadConflict ↻        another run committed first; plan again
     ├── CommitUnknown ↻       the connection broke while committing; ask the ledger
-    ├── GateFailed            data failed a gate that holds; nothing became visible
-    └── ParityBroken          source and warehouse differ
+    └── ParityBroken          more rows differ than can be named
 
 ↻ = may be retried. Every message says what happened, what is safe now and what to do.
 """
@@ -64,16 +61,8 @@ class SourceUnavailable(DaybreakError):
     is_retryable = True
 
 
-class CursorLost(DaybreakError):
-    """The stored watermark cannot be mapped to the source any more."""
-
-
 class SchemaRefused(DaybreakError):
     """The source's schema changed in a way that the table's contract does not allow."""
-
-
-class UnknownType(DaybreakError):
-    """A column has a type for which no rule exists."""
 
 
 class LandingCorrupt(DaybreakError):
@@ -98,9 +87,5 @@ class CommitUnknown(DaybreakError):
     is_retryable = True
 
 
-class GateFailed(DaybreakError):
-    """The data failed a gate that holds; nothing became visible."""
-
-
 class ParityBroken(DaybreakError):
-    """Source and warehouse differ."""
+    """More rows of source and warehouse differ than can be named one by one."""

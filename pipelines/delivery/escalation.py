@@ -22,11 +22,6 @@ class HeldTable:
     since: datetime | None
 
 
-def is_escalated(held: Sequence[HeldTable]) -> bool:
-    """Whether any of the tables is held for so long that its owner is named."""
-    return any(table.mornings >= ESCALATED_FROM_MORNINGS for table in held)
-
-
 def tell_escalation(held: Sequence[HeldTable]) -> str:
     """Return 'ESCALATED to a@example.com: ' for tables that are held for long, else nothing."""
     late = [table for table in held if table.mornings >= ESCALATED_FROM_MORNINGS]
