@@ -1,6 +1,5 @@
 """PostgreSQL as a Source: schema, observation and chunks, each in one short transaction. SQL text is in ``postgres_sql``."""
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -28,12 +27,13 @@ PARTITION_TYPES = ("date", "timestamp", "timestamptz")
 
 
 class PostgresSource:
-    """Reads one PostgreSQL database over one connection. Not for two threads at once: open one per thread."""
+    """Reads one PostgreSQL database over one connection. Not for two threads at once, but for ``activity``: open one per thread."""
 
     def __init__(self, name: str, url: str, max_snapshot_seconds: float) -> None:
         """Remember where to read; the first question connects."""
         self._name, self._max_snapshot_seconds = name, max_snapshot_seconds
         self._connection = Connection(name, url, max_snapshot_seconds)
+        self._watch = Connection(name, url, max_snapshot_seconds)  # opened for back-fills only
 
     def describe(self, spec: TableSpec) -> TableSchema:
         """Return the table's shape now; ``PrerequisiteError`` with all that is missing."""
@@ -146,19 +146,19 @@ class PostgresSource:
         yield SourceChunk(_as_planned(table, request), None)
 
     def activity(self) -> Activity:
-        """Count the sessions at work, of all databases: they share the machine."""
-        began = time.monotonic()
-        with self._connection.transaction() as connection:
-            sessions = connection.rows(sql.ACTIVITY)[0]["sessions"]
-        return Activity(sessions, time.monotonic() - began)
+        """Count the sessions at work, of all databases, as they share the machine; on a connection of its own, while another one reads."""
+        with self._watch.transaction() as connection:
+            row = connection.rows(sql.ACTIVITY)[0]
+        return Activity(row["sessions"], row["seconds"], row["transactions"])
 
     def side(self) -> PostgresSide:
         """Return what hashes this database's rows; see ``Source.side``."""
         return PostgresSide(self._connection, self._describe)
 
     def close(self) -> None:
-        """Give the connection back."""
+        """Give the connections back."""
         self._connection.close()
+        self._watch.close()
 
     def _planned(self, connection: Connection, request: ReadRequest) -> dict[str, sql.PgColumn]:
         _, columns = self._describe_again(connection, request)

@@ -103,7 +103,10 @@ class Source(Protocol):
         """Read a table without a unique key in one repeatable-read transaction, chunk by chunk. Cannot be resumed."""
 
     def activity(self) -> Activity:
-        """Return what else the source does now. MUST be one cheap question, and count what others do where it may not see who."""
+        """Return what else the source does now. MUST be one cheap question, and count what others do where it may not see who.
+
+        MAY be called by another thread while this source reads a chunk.
+        """
 
     def side(self) -> SourceSide:
         """Return the source's side of a comparison. MUST hash the values that are landed, by the warehouse's own rules."""

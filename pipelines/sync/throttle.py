@@ -5,23 +5,33 @@ chunk that the source served as quickly as ever, half as much after one that it 
 A share of 0.25 means that the source is left alone for three seconds after a statement of one. A live sync is never throttled.
 """
 
+import statistics
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from pipelines.errors import LoadConflict
+from pipelines.errors import DaybreakError, LoadConflict
 
 INCREASE, DECREASE = 0.05, 0.5
-FIRST_SHARE, LEAST_SHARE, MOST_SHARE = 0.2, 0.02, 1.0
+# While an application is at work, a fiftieth of the time is read: so less than a twentieth of its statements can be slower for
+# it, and their 95th percentile stands, whatever a statement of ours does to those beside it.
+FIRST_SHARE, LEAST_SHARE, SHARE_AT_WORK, MOST_SHARE = 0.02, 0.005, 0.02, 1.0
+AT_WORK = 10.0  # transactions a second, of others
+RATE_SECONDS = 3.0  # over which they are counted: a server tells of a session's once a second
 LEAST_OF_FILL = 0.25  # of columns that a live sync fills: the morning must not wait for them for hours
-# A statement that takes this many times what the quickest took: the source is busy with somebody else's work.
+# A chunk that takes this many times what the quickest took a row: the source is busy with somebody else's work.
 SLOW_FACTOR = 2.0
+# A piece of work that takes this many times what it takes while nothing of ours is read: others wait for us.
+FELT_FACTOR = 2.0
+SAMPLE_SECONDS = 0.05  # between two samples of that while a statement runs
 AGING = 1.02  # a chunk: the quickest is forgotten by and by, as it may have come from a cache
-LEAST_SECONDS = 0.02  # of a statement; below that, the network's own trembling would be taken for load
-LONGEST_PAUSE = 30.0
+LEAST_SECONDS = 0.02  # of a chunk; below that, the network's own trembling would be taken for load
+LONGEST_PAUSE = 60.0
+TRANSACTIONS_A_READ = 2  # of ours: the question before, and the chunk
 POLL_SECONDS = 0.5  # between two looks whether a live sync is over
 LONGEST_WAIT = 4 * 3600.0  # for a live sync; one that takes longer is stuck, and a person is told
 CHUNK_ROWS = 122_880  # a statement that hurts is over soon, and says so; less than DuckDB's row group would bloat its file
@@ -33,10 +43,14 @@ class Stopped(Exception):  # a signal from who asked for a back-fill to the thre
 
 @dataclass(frozen=True)
 class Activity:
-    """What else a source does at an instant: ``sessions`` at work, without our own; ``seconds`` that it took to say so."""
+    """What else a source does at an instant: ``sessions`` at work, without the one that asks, and the ``transactions`` of all time.
+
+    ``seconds`` are what a small fixed piece of work took there, by its own clock: neither the network nor this process counts.
+    """
 
     sessions: int
     seconds: float
+    transactions: int = 0
 
 
 class Throttle(Protocol):
@@ -78,37 +92,46 @@ class Unthrottled:
 
 
 @dataclass(frozen=True)
+class Felt:
+    """What others feel of a statement of ours: ``before`` it, and ``during`` it the median of a few samples; None if it was over at once.
+
+    ``is_at_work``: others do something at all.
+    """
+
+    before: Activity
+    during: float | None = None
+    is_at_work: bool = False
+
+
+@dataclass(frozen=True)
 class Share:
     """The share of time that a back-fill reads, and the quickest that the source was lately."""
 
     value: float = FIRST_SHARE
     least: float = LEAST_SHARE
     row_seconds: float | None = None  # of one row
-    answer_seconds: float | None = None  # of the question how busy it is
+    work_seconds: float | None = None  # of the small fixed piece of work
 
-    def next(self, seconds: float, served: Served, activity: Activity, max_sessions: int) -> "Share":
-        """Return the share after a chunk took ``seconds`` and the source told its ``activity`` in between. Pure.
+    def next(self, seconds: float, served: Served, felt: Felt, max_sessions: int) -> "Share":
+        """Return the share after a chunk took ``seconds`` and others ``felt`` it. Pure.
 
         The rest of a part is small, and costs a statement all the same: its seconds a row say nothing.
         """
         pace = max(seconds, LEAST_SECONDS) / served.rows if served.is_whole and served.rows else None
-        answer = max(activity.seconds, LEAST_SECONDS)
-        is_slow = _is_slow(pace, self.row_seconds) or _is_slow(answer, self.answer_seconds)
-        value = self.value * DECREASE if is_slow or activity.sessions > max_sessions else self.value + INCREASE
-        return replace(
-            self,
-            value=min(max(value, self.least), MOST_SHARE),
-            row_seconds=_quickest(pace, self.row_seconds),
-            answer_seconds=_quickest(answer, self.answer_seconds),
-        )
+        best = _quickest(felt.before.seconds, self.work_seconds)
+        is_slow = _is_above(pace, self.row_seconds, SLOW_FACTOR) or _is_above(felt.during, best, FELT_FACTOR)
+        is_busy = _is_above(felt.before.seconds, best, SLOW_FACTOR) or felt.before.sessions > max_sessions
+        value = self.value * DECREASE if is_slow or is_busy else self.value + INCREASE
+        most = max(SHARE_AT_WORK, self.least) if felt.is_at_work else MOST_SHARE
+        return replace(self, value=min(max(value, self.least), most), row_seconds=_quickest(pace, self.row_seconds), work_seconds=best)
 
     def pause(self, seconds: float) -> float:
         """Return how long to leave the source alone after a statement of ``seconds``."""
         return min(seconds * (1 / self.value - 1), LONGEST_PAUSE)
 
 
-def _is_slow(now: float | None, quickest: float | None) -> bool:
-    return now is not None and quickest is not None and now > SLOW_FACTOR * quickest
+def _is_above(now: float | None, quickest: float | None, factor: float) -> bool:
+    return now is not None and quickest is not None and now > factor * quickest
 
 
 def _quickest(now: float | None, before: float | None) -> float | None:
@@ -116,11 +139,31 @@ def _quickest(now: float | None, before: float | None) -> float | None:
     return min((value for value in (now, aged) if value is not None), default=None)
 
 
+@contextmanager
+def _sampling(activity: Callable[[], Activity]) -> Iterator[list[float]]:
+    """Measure during the block, in a thread, what a small piece of work takes at the source; the block's own error is what counts."""
+    samples: list[float] = []
+    over = threading.Event()
+
+    def sample() -> None:
+        with suppress(DaybreakError):
+            while not over.wait(SAMPLE_SECONDS):
+                samples.append(activity().seconds)
+
+    thread = threading.Thread(target=sample, daemon=True, name="throttle")
+    thread.start()
+    try:
+        yield samples
+    finally:
+        over.set()
+        thread.join()
+
+
 @dataclass(frozen=True)
 class Manners:
     """Whom a back-fill yields to, and how it asks. ``stop`` is set by who wants it to end."""
 
-    activity: Callable[[], Activity]  # of the source
+    activity: Callable[[], Activity]  # of the source; asked while a statement of ours runs, too
     is_synced: Callable[[str], bool]  # whether a live sync of the table goes on
     max_sessions: int
     stop: threading.Event = field(default_factory=threading.Event)
@@ -136,6 +179,7 @@ class Yielding:
         """Begin gently: nothing is known of the source yet."""
         self._manners, self.share = manners, Share(max(FIRST_SHARE, least), least)
         self._free_at = manners.clock()  # when the source may be read again
+        self._ours, self._counted = 0, deque[tuple[float, int]]()  # transactions, and how many others had when
 
     @property
     def used_share(self) -> float | None:
@@ -147,11 +191,23 @@ class Yielding:
         """Leave the source alone for as long as its last answer asks for, less what passed since, then let the block read."""
         manners = self._manners
         self._wait(self._free_at - manners.clock())
-        served, began = Served(), manners.clock()
-        yield served
+        before, served, began = manners.activity(), Served(), manners.clock()
+        with _sampling(manners.activity) as samples:
+            yield served
         ended = manners.clock()
-        self.share = self.share.next(ended - began, served, manners.activity(), manners.max_sessions)
+        self._ours += TRANSACTIONS_A_READ + len(samples)
+        felt = Felt(before, statistics.median(samples) if samples else None, self._is_at_work(before.transactions))
+        self.share = self.share.next(ended - began, served, felt, manners.max_sessions)
         self._free_at = ended + self.share.pause(ended - began)
+
+    def _is_at_work(self, transactions: int) -> bool:
+        """Whether others than we did more than a little since a few seconds; as long as that is not known, they did."""
+        now = self._manners.clock()
+        self._counted.append((now, transactions - self._ours))
+        while len(self._counted) > 1 and now - self._counted[1][0] >= RATE_SECONDS:
+            self._counted.popleft()
+        since, counted = self._counted[0]
+        return now - since < RATE_SECONDS or (transactions - self._ours - counted) / (now - since) > AT_WORK
 
     def before_commit(self, table_id: str) -> None:
         """Wait for a live sync of the table: it is planned on what is committed, and would have to begin again."""

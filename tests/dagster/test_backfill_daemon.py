@@ -1,17 +1,25 @@
 """Five thousand missing days, the real daemon, and a kill -9 in the middle: one back-fill, one run at a time, nothing read twice."""
 
+import subprocess
+import threading
+import time
 from collections.abc import Iterator
 from datetime import date, timedelta
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from pipelines.gaps import list_gaps
+from pipelines.runs.morning import prepare_instance
 from pipelines.state.backfills import Backfill, unfinished_backfills
+from pipelines.sync.steps import set_hook
 from pipelines.wiring import open_mirror
 from tests.conftest import Project
-from tests.dagster.conftest import TODAY, Daybreak, open_daybreak
+from tests.dagster.conftest import QUIET, TODAY, Daybreak, open_daybreak
 from tests.dagster.services import Services, await_that, descendants, open_services
+from tests.dagster.test_partitions import END, EVENTS
+from tests.dagster.test_partitions import START as FROM
 
 DAYS = 5000
 LONG_SECONDS = 900  # Dagster plans and logs five thousand partitions one by one
@@ -81,3 +89,53 @@ def test_five_thousand_days_are_loaded_by_one_back_fill_that_survives_a_kill(yea
     assert read == 2 * DAYS
     committed = project.ask("select min(day), max(day), count(*) from daybreak.windows where day is not null")
     assert committed == [(START, date.fromordinal(TODAY.toordinal() - 1), DAYS)]
+
+
+@pytest.mark.slow
+def test_the_live_sync_goes_on_while_dagster_back_fills(daybreak: Daybreak, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two runs may read a source at once, so a morning does not wait for the slot that a back-fill has."""
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    with daybreak.inside():
+        folder = prepare_instance(daybreak.settings)
+    daybreak.write("update events set country = 'XX' where occurred_at::date = '2026-03-05'")
+    reading, go_on = threading.Event(), threading.Event()
+
+    def hook(name: str, moment: str) -> None:
+        if (name, moment) == ("read.chunk", "before"):
+            reading.set()
+            go_on.wait(120)
+
+    set_hook(hook)
+
+    def back_fill() -> None:
+        with daybreak.inside(), dg.DagsterInstance.from_config(str(folder)) as instance:
+            job = daybreak.definitions().resolve_job_def("sync_tables")
+            tags = {FROM: "2026-03-05", END: "2026-03-06"}
+            job.execute_in_process(asset_selection=[EVENTS], instance=instance, raise_on_error=False, run_config=QUIET, tags=tags)
+
+    thread = threading.Thread(target=back_fill, daemon=True)
+    thread.start()
+    try:
+        assert reading.wait(60)
+        environment = {**daybreak.variables(), "DAGSTER_HOME": str(folder)}
+        run = subprocess.Popen(daybreak.command("run"), env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        waiting: list[str] = []
+        with dg.DagsterInstance.from_config(str(folder)) as instance:
+            for _ in range(110):
+                time.sleep(1)
+                if run.poll() is not None:
+                    break
+                info = instance.event_log_storage.get_concurrency_info("source_shop")
+                waiting = [str((step.run_id, step.step_key)) for step in info.pending_steps if step.assigned_timestamp is None]
+                if waiting:
+                    time.sleep(15)
+                    break
+        if run.poll() is None:
+            run.kill()
+        out, _ = run.communicate()
+        assert not waiting, f"the live sync waits for the pool's slot that the back-fill has: {waiting}"
+        assert run.returncode == 0, out
+    finally:
+        set_hook(None)
+        go_on.set()
+        thread.join(60)

@@ -12,13 +12,16 @@ from pipelines.sync.throttle import (
     AGING,
     CHUNK_ROWS,
     DECREASE,
+    FELT_FACTOR,
     FIRST_SHARE,
     INCREASE,
     LEAST_SHARE,
     LONGEST_PAUSE,
     MOST_SHARE,
+    SHARE_AT_WORK,
     SLOW_FACTOR,
     Activity,
+    Felt,
     Manners,
     Served,
     Share,
@@ -26,7 +29,12 @@ from pipelines.sync.throttle import (
     Yielding,
 )
 
-QUIET = Activity(sessions=0, seconds=0.001)
+WORK = 0.002  # seconds of the small fixed piece of work, on an idle source
+QUIET = Felt(Activity(sessions=0, seconds=WORK), WORK)
+
+
+def busy(sessions: int = 0, *, before: float = WORK, during: float | None = WORK) -> Felt:
+    return Felt(Activity(sessions, before), during)
 
 
 def served(rows: int = CHUNK_ROWS, *, is_whole: bool = True) -> Served:
@@ -35,9 +43,9 @@ def served(rows: int = CHUNK_ROWS, *, is_whole: bool = True) -> Served:
     return told
 
 
-def after(share: Share, *chunks: tuple[float, Activity], rows: int = CHUNK_ROWS) -> Share:
-    for seconds, activity in chunks:
-        share = share.next(seconds, served(rows), activity, max_sessions=8)
+def after(share: Share, *chunks: tuple[float, Felt], rows: int = CHUNK_ROWS) -> Share:
+    for seconds, felt in chunks:
+        share = share.next(seconds, served(rows), felt, max_sessions=8)
     return share
 
 
@@ -52,19 +60,32 @@ def test_a_statement_that_takes_twice_as_long_halves_the_share() -> None:
     assert after(share, (1.1, QUIET)).value == pytest.approx(share.value * DECREASE)
 
 
-def test_a_source_that_answers_slowly_in_between_halves_the_share() -> None:
+def test_a_source_that_is_slow_while_nothing_of_ours_is_read_halves_the_share() -> None:
     share = after(Share(), *[(0.5, QUIET)] * 6)
-    assert after(share, (0.5, Activity(0, 0.5))).value == pytest.approx(share.value * DECREASE)
+    assert after(share, (0.5, busy(before=3 * WORK))).value == pytest.approx(share.value * DECREASE)
+
+
+def test_a_statement_that_others_feel_halves_the_share_however_quick_it_is_itself() -> None:
+    share = after(Share(), *[(0.5, QUIET)] * 6)
+    assert after(share, (0.5, busy(during=2 * FELT_FACTOR * WORK))).value == pytest.approx(share.value * DECREASE)
+    assert after(share, (0.5, busy(during=None))).value > share.value
+
+
+def test_while_an_application_is_at_work_less_than_a_twentieth_of_the_time_is_read() -> None:
+    at_work = Felt(QUIET.before, WORK, is_at_work=True)
+    assert after(Share(), *[(0.5, at_work)] * 50).value == SHARE_AT_WORK < 0.05
+    assert after(Share(), *[(0.5, QUIET)] * 50, (0.5, at_work)).value == SHARE_AT_WORK
+    assert after(Share(), (0.5, at_work), (0.5, QUIET)).value > SHARE_AT_WORK
 
 
 def test_many_sessions_at_work_halve_the_share_however_quick_the_source_is() -> None:
     share = after(Share(), *[(0.5, QUIET)] * 6)
-    assert after(share, (0.5, Activity(9, 0.001))).value == pytest.approx(share.value * DECREASE)
-    assert after(share, (0.5, Activity(8, 0.001))).value > share.value
+    assert after(share, (0.5, busy(9))).value == pytest.approx(share.value * DECREASE)
+    assert after(share, (0.5, busy(8))).value > share.value
 
 
 def test_a_busy_source_is_still_read_a_little_so_that_the_back_fill_ends() -> None:
-    assert after(Share(), *[(1.0, Activity(100, 1.0))] * 50).value == LEAST_SHARE
+    assert after(Share(), *[(1.0, busy(100, before=1.0, during=2.0))] * 50).value == LEAST_SHARE
 
 
 def test_the_rest_of_a_part_is_no_sign_of_a_slow_source() -> None:
@@ -84,19 +105,25 @@ def test_a_few_quick_chunks_from_a_cache_do_not_slow_a_back_fill_for_good() -> N
 
 
 def test_what_a_live_sync_fills_is_not_made_to_wait_for_hours() -> None:
-    assert after(Share(least=0.25), *[(1.0, Activity(100, 1.0))] * 50).value == 0.25
+    assert after(Share(least=0.25), *[(1.0, busy(100, before=1.0, during=2.0))] * 50).value == 0.25
 
 
 def test_trembling_below_what_a_network_trembles_is_no_load() -> None:
-    share = Share().next(0.001, served(), Activity(0, 0.0005), max_sessions=8)
-    assert share.next(0.015, served(), Activity(0, 0.015), max_sessions=8).value > share.value
+    share = Share().next(0.001, served(), QUIET, max_sessions=8)
+    assert share.next(0.015, served(), QUIET, max_sessions=8).value > share.value
 
 
-@given(st.lists(st.tuples(st.floats(0, 100), st.integers(0, 300_000), st.booleans(), st.integers(0, 500), st.floats(0, 10))))
-def test_the_share_stays_within_its_bounds_and_every_pause_ends(chunks: list[tuple[float, int, bool, int, float]]) -> None:
+@given(
+    st.lists(
+        st.tuples(
+            st.floats(0, 100), st.integers(0, 300_000), st.booleans(), st.integers(0, 500), st.floats(0, 10), st.none() | st.floats(0, 10)
+        )
+    )
+)
+def test_the_share_stays_within_its_bounds_and_every_pause_ends(chunks: list[tuple[float, int, bool, int, float, float | None]]) -> None:
     share = Share()
-    for seconds, rows, is_whole, sessions, answer in chunks:
-        share = share.next(seconds, served(rows, is_whole=is_whole), Activity(sessions, answer), max_sessions=8)
+    for seconds, rows, is_whole, sessions, before, during in chunks:
+        share = share.next(seconds, served(rows, is_whole=is_whole), Felt(Activity(sessions, before), during), max_sessions=8)
         assert LEAST_SHARE <= share.value <= MOST_SHARE
         assert 0 <= share.pause(seconds) <= LONGEST_PAUSE
 
@@ -107,13 +134,19 @@ class World(threading.Event):
     def __init__(self, seconds: float = 1.0) -> None:
         super().__init__()
         self.now, self.waited, self.seconds, self.syncs = 0.0, 0.0, seconds, repeat(False)
+        self.asked = 0
 
     def wait(self, timeout: float | None = None) -> bool:
         self.now, self.waited = self.now + (timeout or 0), self.waited + (timeout or 0)
         return self.is_set()
 
+    def tell(self, rate: int) -> Activity:
+        """What a source tells whose other sessions have so many transactions a second; asking is one of ours, and so is reading."""
+        self.asked += 1
+        return Activity(0, WORK, int(rate * self.now) + 2 * self.asked)
+
     def throttle(self) -> Yielding:
-        return Yielding(Manners(lambda: QUIET, lambda _table: next(self.syncs), 8, self, lambda: self.now))
+        return Yielding(Manners(lambda: QUIET.before, lambda _table: next(self.syncs), 8, self, lambda: self.now))
 
     def read(self, throttle: Yielding) -> None:
         with throttle.reading() as told:
@@ -127,7 +160,7 @@ def test_the_first_read_waits_for_nothing_and_the_next_for_the_share_of_the_one_
     world.read(throttle)
     assert world.waited == 0
     world.read(throttle)
-    assert world.waited == pytest.approx(1 / (FIRST_SHARE + INCREASE) - 1)
+    assert world.waited == pytest.approx(1 / SHARE_AT_WORK - 1)
 
 
 def test_what_was_done_with_a_chunk_meanwhile_is_a_pause_too() -> None:
@@ -136,7 +169,16 @@ def test_what_was_done_with_a_chunk_meanwhile_is_a_pause_too() -> None:
     world.read(throttle)
     world.now += 2.5
     world.read(throttle)
-    assert world.waited == pytest.approx(1 / (FIRST_SHARE + INCREASE) - 1 - 2.5)
+    assert world.waited == pytest.approx(1 / SHARE_AT_WORK - 1 - 2.5)
+
+
+@pytest.mark.parametrize(("rate", "is_limited"), [(0, False), (5, False), (200, True)])
+def test_others_at_work_are_seen_by_their_transactions_less_our_own(rate: int, is_limited: bool) -> None:
+    world = World()
+    throttle = Yielding(Manners(lambda: world.tell(rate), lambda _table: False, 8, world, lambda: world.now))
+    for _ in range(40):
+        world.read(throttle)
+    assert (throttle.share.value <= SHARE_AT_WORK) == is_limited
 
 
 def test_a_commit_waits_for_as_long_as_the_table_is_synced() -> None:
