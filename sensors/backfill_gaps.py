@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import dagster as dg
 
@@ -28,12 +29,14 @@ from pipelines.runs.backfills import (
     launch_days,
 )
 from pipelines.settings import Settings, load_settings
-from pipelines.state.attempts import open_attempts
-from pipelines.state.backfills import Backfill, ended_backfills, unfinished_backfills
-from pipelines.state.mirror import Mirror
 from pipelines.sync.gaps import Gap, spans_of, tell_days
 from pipelines.sync.plan import days_of
 from pipelines.sync.spec import SourceSpec, TableSpec
+
+if TYPE_CHECKING:  # what a tick works with is imported when it ticks
+    from pipelines.state.backfills import Backfill
+    from pipelines.state.mirror import Mirror
+
 
 NAME = "backfill_gaps"
 INTERVAL_SECONDS = 300
@@ -145,6 +148,7 @@ def _tick(
     from pipelines.assets.dbt_build import outdated_tables
     from pipelines.assets.manifest import load_manifest
     from pipelines.gaps import list_gaps
+    from pipelines.state.backfills import ended_backfills
     from pipelines.wiring import open_mirror, rebuild_mirror
 
     if missing := rebuild_mirror(settings):
@@ -177,8 +181,11 @@ def _tick(
     return _follow(context, unfollowed, tables) if unfollowed else dg.SensorResult(skip_reason="; ".join(waiting) or "no gaps")
 
 
-def _find_busy(mirror: Mirror, instance: dg.DagsterInstance, tables: Mapping[str, TableSpec]) -> dict[str, str]:
+def _find_busy(mirror: "Mirror", instance: dg.DagsterInstance, tables: Mapping[str, TableSpec]) -> dict[str, str]:
     """Return what goes on with tables: a sync, which may be loading just what is missing, or a back-fill, whoever asked for it."""
+    from pipelines.state.attempts import open_attempts
+    from pipelines.state.backfills import unfinished_backfills
+
     in_dagster = assets_in_backfills(instance)
     synced = {attempt.table_id for attempt in open_attempts(mirror) if attempt.state == "running"}
     filled = {one.table_id for one in unfinished_backfills(mirror) if one.is_at_work}
@@ -186,7 +193,7 @@ def _find_busy(mirror: Mirror, instance: dg.DagsterInstance, tables: Mapping[str
     return {**dict.fromkeys(synced & tables.keys(), "a sync is going on"), **dict.fromkeys(filled & tables.keys(), GOING_ON)}
 
 
-def _follow(context: dg.SensorEvaluationContext, ended: Sequence[Backfill], tables: Mapping[str, TableSpec]) -> dg.SensorResult:
+def _follow(context: dg.SensorEvaluationContext, ended: "Sequence[Backfill]", tables: Mapping[str, TableSpec]) -> dg.SensorResult:
     """Return the run of the models on the tables of back-fills that ended; the same back-fills are followed once."""
     if context.repository_def is None:
         raise RuntimeError("a sensor is evaluated inside a repository")

@@ -5,6 +5,7 @@ failing checks; it never keeps another table, or the models on it, from being bu
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # what a step works with is imported when it works
     from pipelines.sync.model import DayRange
 
 BECAUSE = "daybreak/because"  # the tag that says why a run was started
+ALLOWS_DELETES = "daybreak/allow-mass-delete"  # the tag by which a person lets more rows go than `max_deletes`
 STAGES: Mapping[str, str] = {"incremental": "merge by key", "partitioned": "replace days", "snapshot": "replace all"}
 
 
@@ -68,6 +70,7 @@ def _make_multi_asset(
         request = SyncRequest(
             source, chosen, _asked_days(context), tell_progress, context.run.run_id, because, lambda at: context.log.info(str(at))
         )
+        request = replace(request, lets_vanish=context.run.tags.get(ALLOWS_DELETES) == "true")
         mirror, left = open_mirror(settings.state_url), []
         for result in sync_tables(settings, request, lambda done: tell_result(mirror, context.run.run_id, done)):
             table = source.table(result.table.partition(".")[2])

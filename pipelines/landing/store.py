@@ -23,7 +23,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
 from urllib.parse import quote
 
 import pyarrow as pa
@@ -138,8 +137,10 @@ class Landing:
         with _explaining_full_disk(self.root):
             path.mkdir(parents=True, exist_ok=False)
             held = _write_locked(path / "plan.json", codec.dump(codec.PLAN, plan))
-        with held:
+        try:
             yield LoadFolder(path, plan, [])
+        finally:
+            os.close(held)
 
     @contextmanager
     def reopen_load(self, spec: TableSpec) -> Iterator[LoadFolder | None]:
@@ -257,19 +258,18 @@ def _explaining_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_locked(file: Path, text: str) -> IO[str]:
-    """Write a file that nobody ever sees unlocked: whoever looks for loads to go on with would try it. Closing it ends the lock."""
+def _write_locked(file: Path, text: str) -> int:
+    """Write a file that nobody ever sees unlocked: whoever looks for loads to go on with would try it. Returns what holds the lock."""
     hidden = file.with_name(f".{file.name}")
-    held = hidden.open("x", encoding="utf-8")
+    hidden.write_text(text, encoding="utf-8")
+    _flush(hidden)
+    held = os.open(hidden, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        held.write(text)
-        held.flush()
-        os.fsync(held.fileno())
         hidden.rename(file)
         _flush(file.parent)
     except BaseException:
-        held.close()
+        os.close(held)
         raise
     return held
 

@@ -11,7 +11,6 @@ from datetime import UTC, date, datetime
 from typing import Literal
 
 import dagster as dg
-import sqlalchemy.exc
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 from dagster._core.execution.backfill import BULK_ACTION_TERMINAL_STATUSES, BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
@@ -58,6 +57,8 @@ class DaysOrder:
 
 def launch_days(instance: dg.DagsterInstance, order: DaysOrder, partitions: dg.DailyPartitionsDefinition, tags: Mapping[str, str]) -> bool:
     """Ask for a back-fill; False if it was asked for before. Days that are no partition are left out."""
+    import sqlalchemy.exc
+
     keys = {day.isoformat() for day in order.days} & set(partitions.get_partition_keys(dynamic_partitions_store=instance))
     chosen = partitions.subset_with_partition_keys(sorted(keys))
     subset = AssetGraphSubset({order.key: chosen}, set())  # type: ignore[call-arg]  # its decorator hides the fields

@@ -212,7 +212,8 @@ def _choose_days(engine: Engine, spec: TableSpec, days: DayRange | None, *, is_r
     today = engine.today()
     engine.mirror.record_seen(spec.id, source.start if source else today, min(source.end, today) if source else today)
     if days:
-        return plan.requested_days(spec, days, today, source, engine.mirror.days(spec.id)), []
+        stands = () if engine.lets_vanish else engine.mirror.days(spec.id)
+        return plan.requested_days(spec, days, today, source, stands), []
     watermark = engine.mirror.status(spec.id).watermark
     unseen_at = horizon.unseen_since(watermark.observations) if watermark else None
     # A day earlier, as the clock on the wall that a row's day is taken from may be behind the project's.

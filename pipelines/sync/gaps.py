@@ -7,12 +7,14 @@ import shlex
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pipelines.state.status import TableStatus
 from pipelines.sync.model import DayRange
 from pipelines.sync.plan import days_of
 from pipelines.sync.spec import TableSpec
+
+if TYPE_CHECKING:  # the sensor loads this with the project
+    from pipelines.state.status import TableStatus
 
 # never_loaded: nothing of the table is there. days_missing: days of the source that no load committed. days_differ, rows_differ: the
 # last comparison with the source found other rows there. unfilled: columns without values in older rows. unfinished: a back-fill that
@@ -47,7 +49,7 @@ class Rest:
 class Standing:
     """What is known of one table: what the mirror has."""
 
-    status: TableStatus
+    status: "TableStatus"
     days: Collection[date] = ()  # that are committed
     mended: Collection[date] = ()  # that were committed since the last comparison
     compared: Mapping[str, Any] | None = None  # ``ParityResult.numbers``
@@ -111,7 +113,7 @@ def _differing(spec: TableSpec, standing: Standing) -> Iterator[Gap]:
         yield Gap(spec.id, "rows_differ", told, f"daybreak reconcile {shlex.join([spec.source, spec.name])} --heal", held=held)
 
 
-def _of_days(spec: TableSpec, status: TableStatus, kind: GapKind, days: Sequence[date], why: str) -> Gap:
+def _of_days(spec: TableSpec, status: "TableStatus", kind: GapKind, days: Sequence[date], why: str) -> Gap:
     count = f"{len(days):,} day{'s were' if len(days) > 1 else ' was'}"
     return Gap(spec.id, kind, f"{count} {why}: {tell_days(days)}", _command(spec, days), tuple(days), status.held_reason)
 
