@@ -104,12 +104,14 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
 def _make_throttle(settings: Settings, source: Source, stop: threading.Event) -> Throttle:
     """Return the throttle of a back-fill, which lets live syncs go first."""
     mirror = open_mirror(settings.state_url)
-    return Yielding(Manners(source.activity, lambda table_id: is_synced(mirror, table_id), settings.backfill_max_sessions, stop))
+    return Yielding(
+        Manners(source.activity, source.spent, lambda table_id: is_synced(mirror, table_id), settings.backfill_max_sessions, stop)
+    )
 
 
 def _make_throttle_of_fill(settings: Settings, source: Source) -> Throttle:
     """Return the throttle of what a live sync fills itself."""
-    return Yielding(Manners(source.activity, lambda _table_id: False, settings.backfill_max_sessions), LEAST_OF_FILL)
+    return Yielding(Manners(source.activity, source.spent, lambda _table_id: False, settings.backfill_max_sessions), LEAST_OF_FILL)
 
 
 def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableResult], None] | None = None) -> Sequence[TableResult]:

@@ -149,7 +149,12 @@ class PostgresSource:
         """Count the sessions at work, of all databases, as they share the machine; on a connection of its own, while another one reads."""
         with self._watch.transaction() as connection:
             row = connection.rows(sql.ACTIVITY)[0]
-        return Activity(row["sessions"], row["seconds"], row["transactions"])
+        ours = self._connection.transactions + self._watch.transactions
+        return Activity(row["sessions"], row["seconds"], row["transactions"] - ours)
+
+    def spent(self) -> float:
+        """Return for how many seconds this source's reading connection was asked, all in all."""
+        return self._connection.seconds
 
     def side(self) -> PostgresSide:
         """Return what hashes this database's rows; see ``Source.side``."""

@@ -1,6 +1,7 @@
 """One ADBC connection to PostgreSQL with the session this project needs, and the translation of its errors."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
@@ -68,10 +69,12 @@ class Connection:
         self._source, self._url, self._max_query_seconds = source, url, max_query_seconds
         self._connection: driver.Connection | None = None
         self._thread: DriverThread | None = None
+        self.transactions, self.seconds = 0, 0.0  # that were begun here, and that calls were waited for
 
     @contextmanager
     def transaction(self, begin: str = "begin") -> Iterator["Connection"]:
         """Run the block in one transaction; any driver error becomes ours, and the connection is given up."""
+        self.transactions += 1
         try:
             self.run(begin)
             yield self
@@ -148,6 +151,7 @@ class Connection:
         """Let the driver's thread do ``work``. ``SourceUnavailable`` if the server stays silent beyond the limit that it has itself."""
         if self._thread is None:
             self._thread = DriverThread(self._source, self._max_query_seconds + GRACE_SECONDS)
+        began = time.monotonic()
         try:
             return self._thread.call(work)
         except TimeoutError:
@@ -157,6 +161,8 @@ class Connection:
                 remedy="The next run reads on; check the server and what stands before it (a pooler, a firewall). "
                 "DAYBREAK_MAX_SNAPSHOT_SECONDS sets the patience.",
             ) from None
+        finally:
+            self.seconds += time.monotonic() - began
 
     def _next_batch(self, reader: pa.RecordBatchReader) -> pa.RecordBatch | None:
         def work() -> pa.RecordBatch | None:

@@ -108,6 +108,9 @@ class Source(Protocol):
         MAY be called by another thread while this source reads a chunk.
         """
 
+    def spent(self) -> float:
+        """Return how many seconds of the database this source took so far, without ``activity``."""
+
     def side(self) -> SourceSide:
         """Return the source's side of a comparison. MUST hash the values that are landed, by the warehouse's own rules."""
 

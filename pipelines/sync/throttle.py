@@ -31,7 +31,6 @@ SAMPLE_SECONDS = 0.05  # between two samples of that while a statement runs
 AGING = 1.02  # a chunk: the quickest is forgotten by and by, as it may have come from a cache
 LEAST_SECONDS = 0.02  # of a chunk; below that, the network's own trembling would be taken for load
 LONGEST_PAUSE = 60.0
-TRANSACTIONS_A_READ = 2  # of ours: the question before, and the chunk
 POLL_SECONDS = 0.5  # between two looks whether a live sync is over
 LONGEST_WAIT = 4 * 3600.0  # for a live sync; one that takes longer is stuck, and a person is told
 CHUNK_ROWS = 122_880  # a statement that hurts is over soon, and says so; less than DuckDB's row group would bloat its file
@@ -43,7 +42,7 @@ class Stopped(Exception):  # a signal from who asked for a back-fill to the thre
 
 @dataclass(frozen=True)
 class Activity:
-    """What else a source does at an instant: ``sessions`` at work, without the one that asks, and the ``transactions`` of all time.
+    """What else a source does at an instant: ``sessions`` at work, without the one that asks, and others' ``transactions`` of all time.
 
     ``seconds`` are what a small fixed piece of work took there, by its own clock: neither the network nor this process counts.
     """
@@ -164,6 +163,7 @@ class Manners:
     """Whom a back-fill yields to, and how it asks. ``stop`` is set by who wants it to end."""
 
     activity: Callable[[], Activity]  # of the source; asked while a statement of ours runs, too
+    spent: Callable[[], float]  # seconds that the source was asked by us so far: what a window asks beside its chunks counts as well
     is_synced: Callable[[str], bool]  # whether a live sync of the table goes on
     max_sessions: int
     stop: threading.Event = field(default_factory=threading.Event)
@@ -179,7 +179,8 @@ class Yielding:
         """Begin gently: nothing is known of the source yet."""
         self._manners, self.share = manners, Share(max(FIRST_SHARE, least), least)
         self._free_at = manners.clock()  # when the source may be read again
-        self._ours, self._counted = 0, deque[tuple[float, int]]()  # transactions, and how many others had when
+        self._spent = manners.spent()
+        self._counted = deque[tuple[float, int]]()  # when, and how many transactions others had had by then
 
     @property
     def used_share(self) -> float | None:
@@ -188,26 +189,25 @@ class Yielding:
 
     @contextmanager
     def reading(self) -> Iterator[Served]:
-        """Leave the source alone for as long as its last answer asks for, less what passed since, then let the block read."""
-        manners = self._manners
-        self._wait(self._free_at - manners.clock())
-        before, served, began = manners.activity(), Served(), manners.clock()
+        """Leave the source alone for as long as what it was asked since asks for, less what passed since, then let the block read."""
+        manners, began = self._manners, self._manners.spent()
+        self._wait(self._free_at + self.share.pause(began - self._spent) - manners.clock())
+        before, served = manners.activity(), Served()
         with _sampling(manners.activity) as samples:
             yield served
-        ended = manners.clock()
-        self._ours += TRANSACTIONS_A_READ + len(samples)
+        self._spent = manners.spent()
         felt = Felt(before, statistics.median(samples) if samples else None, self._is_at_work(before.transactions))
-        self.share = self.share.next(ended - began, served, felt, manners.max_sessions)
-        self._free_at = ended + self.share.pause(ended - began)
+        self.share = self.share.next(self._spent - began, served, felt, manners.max_sessions)
+        self._free_at = manners.clock() + self.share.pause(self._spent - began)
 
     def _is_at_work(self, transactions: int) -> bool:
         """Whether others than we did more than a little since a few seconds; as long as that is not known, they did."""
         now = self._manners.clock()
-        self._counted.append((now, transactions - self._ours))
+        self._counted.append((now, transactions))
         while len(self._counted) > 1 and now - self._counted[1][0] >= RATE_SECONDS:
             self._counted.popleft()
         since, counted = self._counted[0]
-        return now - since < RATE_SECONDS or (transactions - self._ours - counted) / (now - since) > AT_WORK
+        return now - since < RATE_SECONDS or (transactions - counted) / (now - since) > AT_WORK
 
     def before_commit(self, table_id: str) -> None:
         """Wait for a live sync of the table: it is planned on what is committed, and would have to begin again."""

@@ -2,33 +2,32 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, time, timedelta
 
 import duckdb
 import psycopg
 import pytest
 
-from pipelines.errors import ConfigError, LoadConflict
+from pipelines.errors import LoadConflict
 from pipelines.settings import Settings
-from pipelines.state.backfills import Backfill, begin_backfill, new_backfill, unfinished_backfills
+from pipelines.state.backfills import Backfill, begin_backfill, new_backfill
 from pipelines.state.mirror import this_process
-from pipelines.sync import backfill
-from pipelines.sync.model import DayRange, TableResult
+from pipelines.sync import backfill, throttle
+from pipelines.sync.model import DayRange
 from pipelines.sync.steps import set_hook
 from pipelines.sync.throttle import Stopped
-from pipelines.wiring import SyncRequest, open_mirror, sync_tables
+from pipelines.wiring import open_mirror
 from tests.conftest import TODAY, Project
+from tests.integration.backfilling import END, FIRST, Killed, at_commit, declare, die, fill, left
 from tests.integration.command_line import daybreak
-
-DAYS = 10
-FIRST, END = TODAY - timedelta(days=DAYS), TODAY
-NAMED = {"expect_column_values_to_not_be_null": {"column": "name"}, "on_failure": "hold"}
 
 
 @pytest.fixture(autouse=True)
 def two_days_a_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(backfill, "DAYS_PER_WINDOW", 2)
+    monkeypatch.setattr(throttle, "FIRST_SHARE", 1.0)  # which would be found out in some seconds: nobody else is at this source
+    monkeypatch.setattr(throttle, "SHARE_AT_WORK", 1.0)
     yield
     set_hook(None)
 
@@ -40,48 +39,14 @@ def table(project: Project) -> Project:
         "create table t (id int primary key, name text, at timestamptz)",
         f"insert into t select i, 'name ' || i, '{TODAY}'::timestamptz - i * interval '8 h' + interval '1 h' from generate_series(1, 30) i",
     )
-    project.declare(
-        "t", "partitioned", key=["id"], partition={"column": "at", "start": "2026-01-01", "lookback_days": 1}, expectations=[NAMED]
-    )
+    declare(project)
     project.commit("t")
     project.run("update t set name = name || '!'")
     return project
 
 
-def fill(project: Project, first: date = FIRST, end: date = END, **how: object) -> TableResult:
-    source = project.settings.sources()[0]
-    request = SyncRequest(source, (source.table("t"),), DayRange(first, end), **how)  # type: ignore[arg-type]
-    (result,) = sync_tables(project.settings, request)
-    return result
-
-
-def left(project: Project) -> list[Backfill]:
-    return unfinished_backfills(open_mirror(project.settings.state_url))
-
-
 def loads(project: Project) -> int:
     return int(project.ask("select count(*) from daybreak.ledger")[0][0])
-
-
-def at_commit(number: int, action: Callable[[], object]) -> None:
-    """Do something when the given load has landed and is about to be committed."""
-    seen: list[str] = []
-
-    def hook(name: str, moment: str) -> None:
-        if (name, moment) == ("gate", "after"):
-            seen.append(name)
-            if len(seen) == number:
-                action()
-
-    set_hook(hook)
-
-
-class Killed(BaseException):
-    """What no handler takes for an error."""
-
-
-def die() -> None:
-    raise Killed
 
 
 def test_days_are_loaded_again_in_windows_and_each_window_is_told(table: Project) -> None:
@@ -256,59 +221,6 @@ def test_days_before_the_start_and_days_that_are_not_over_are_left_out(table: Pr
     assert "none of these days" in fill(table, date(2020, 1, 1), date(2020, 1, 5)).note
 
 
-def test_gaps_name_the_back_fill_that_fills_them(table: Project) -> None:
-    fill(table)
-    assert daybreak(table, "gaps").tells("Nothing is missing.")
-    table.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"] = "4"
-    table.run(f"insert into t select 100 + i, 'new', '{FIRST}'::timestamptz - i * interval '1 day' from generate_series(1, 9) i")
-    table.sync("t")
-    said = daybreak(table, "gaps", "shop", "t")
-    last = FIRST - timedelta(days=1)
-    command = ["backfill", "shop", "t", str(last - timedelta(days=4)), str(last)]
-    assert said.exit_code == 3
-    assert said.tells("5 days were never loaded", f"daybreak {' '.join(command)}")
-    said = daybreak(table, *command)
-    assert said.exit_code == 0
-    assert said.tells("0 of 5 days", "5 of 5 days", "committed")
-    del table.environment["DAYBREAK_MAX_WINDOWS_PER_RUN"]
-    table.sync("t")
-    table.check("t")
-    assert daybreak(table, "gaps").exit_code == 0
-
-
-def test_status_shows_a_back_fill_that_failed(table: Project) -> None:
-    at_commit(3, die)
-    with pytest.raises(Killed):
-        fill(table)
-    set_hook(None)
-    assert daybreak(table, "status").tells("shop.t: back-fill of", "4 of 10 days", "failed")
-    assert daybreak(table, "gaps").tells("6 days were left by a back-fill that did not end")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("shop", "t", "2026-03-05", "2026-03-01"), "is before the first"),
-        (("shop", "t", "yesterday", "2026-03-01"), "yesterday"),
-        (("shop", "u", "2026-03-01", "2026-03-02"), "so it has no days that could be loaded again"),
-        (("shop", "nothing", "2026-03-01", "2026-03-02"), "has no table `nothing`"),
-        (("nowhere", "t", "2026-03-01", "2026-03-02"), "has no source `nowhere`"),
-    ],
-)
-def test_what_makes_no_back_fill_is_told(table: Project, arguments: tuple[str, ...], told: str) -> None:
-    table.declare("u", "snapshot")
-    said = daybreak(table, "backfill", *arguments)
-    assert said.exit_code == 2
-    assert said.tells(told)
-
-
-@pytest.mark.parametrize("hours", ["20:00", "25:00-05:00", "05:00-05:00", "evening-morning", "20:00Z-05:00"])
-def test_hours_that_are_none_are_told(table: Project, hours: str) -> None:
-    table.environment["DAYBREAK_BACKFILL_HOURS"] = hours
-    with pytest.raises(ConfigError, match="DAYBREAK_BACKFILL_HOURS"):
-        _ = table.settings
-
-
 def test_a_table_is_no_newer_for_days_that_were_asked_for(table: Project) -> None:
     mirror = open_mirror(table.settings.state_url)
     before = mirror.status("shop.t")
@@ -355,7 +267,7 @@ def test_a_person_who_interrupts_is_heard_before_the_next_chunk(table: Project) 
 
 
 def test_a_schema_that_waits_for_a_person_stops_it_at_the_first_window(table: Project) -> None:
-    table.declare("t", "partitioned", key=["id"], contract="freeze", partition={"column": "at", "start": "2026-01-01", "lookback_days": 1})
+    declare(table, contract="freeze", expectations=[])
     table.sync("t")
     table.run("alter table t add column more int")
     result = fill(table)

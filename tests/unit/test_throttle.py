@@ -134,23 +134,25 @@ class World(threading.Event):
     def __init__(self, seconds: float = 1.0) -> None:
         super().__init__()
         self.now, self.waited, self.seconds, self.syncs = 0.0, 0.0, seconds, repeat(False)
-        self.asked = 0
+        self.spent = 0.0
 
     def wait(self, timeout: float | None = None) -> bool:
         self.now, self.waited = self.now + (timeout or 0), self.waited + (timeout or 0)
         return self.is_set()
 
+    def ask(self, seconds: float) -> None:
+        self.now, self.spent = self.now + seconds, self.spent + seconds
+
     def tell(self, rate: int) -> Activity:
-        """What a source tells whose other sessions have so many transactions a second; asking is one of ours, and so is reading."""
-        self.asked += 1
-        return Activity(0, WORK, int(rate * self.now) + 2 * self.asked)
+        """What a source tells whose other sessions have so many transactions a second."""
+        return Activity(0, WORK, int(rate * self.now))
 
     def throttle(self) -> Yielding:
-        return Yielding(Manners(lambda: QUIET.before, lambda _table: next(self.syncs), 8, self, lambda: self.now))
+        return Yielding(Manners(lambda: QUIET.before, lambda: self.spent, lambda _table: next(self.syncs), 8, self, lambda: self.now))
 
     def read(self, throttle: Yielding) -> None:
         with throttle.reading() as told:
-            self.now += self.seconds
+            self.ask(self.seconds)
             told.rows, told.is_whole = CHUNK_ROWS, True
 
 
@@ -173,12 +175,21 @@ def test_what_was_done_with_a_chunk_meanwhile_is_a_pause_too() -> None:
 
 
 @pytest.mark.parametrize(("rate", "is_limited"), [(0, False), (5, False), (200, True)])
-def test_others_at_work_are_seen_by_their_transactions_less_our_own(rate: int, is_limited: bool) -> None:
+def test_others_at_work_are_seen_by_their_transactions(rate: int, is_limited: bool) -> None:
     world = World()
-    throttle = Yielding(Manners(lambda: world.tell(rate), lambda _table: False, 8, world, lambda: world.now))
+    throttle = Yielding(Manners(lambda: world.tell(rate), lambda: world.spent, lambda _table: False, 8, world, lambda: world.now))
     for _ in range(40):
         world.read(throttle)
     assert (throttle.share.value <= SHARE_AT_WORK) == is_limited
+
+
+def test_what_a_window_asks_beside_its_chunks_is_waited_for_too() -> None:
+    world = World()
+    throttle = world.throttle()
+    world.read(throttle)
+    world.ask(0.2)
+    world.read(throttle)
+    assert world.waited == pytest.approx((1 + 0.2) * (1 / SHARE_AT_WORK - 1) - 0.2)
 
 
 def test_a_commit_waits_for_as_long_as_the_table_is_synced() -> None:
