@@ -148,9 +148,8 @@ class PostgresSource:
     def activity(self) -> Activity:
         """Count the sessions at work, of all databases, as they share the machine; on a connection of its own, while another one reads."""
         with self._watch.transaction() as connection:
-            row = connection.rows(sql.ACTIVITY)[0]
-        ours = self._connection.transactions + self._watch.transactions
-        return Activity(row["sessions"], row["seconds"], row["transactions"] - ours)
+            row = connection.rows(sql.ACTIVITY.format(reader=self._connection.process_id))[0]
+        return Activity(row["sessions"], row["seconds"], has_others=row["has_others"])
 
     def spent(self) -> float:
         """Return for how many seconds this source's reading connection was asked, all in all."""

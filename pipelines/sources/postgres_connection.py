@@ -69,12 +69,12 @@ class Connection:
         self._source, self._url, self._max_query_seconds = source, url, max_query_seconds
         self._connection: driver.Connection | None = None
         self._thread: DriverThread | None = None
-        self.transactions, self.seconds = 0, 0.0  # that were begun here, and that calls were waited for
+        self.process_id = 0  # of the server's process for this connection; 0 before it is opened
+        self.seconds = 0.0  # that calls were waited for
 
     @contextmanager
     def transaction(self, begin: str = "begin") -> Iterator["Connection"]:
         """Run the block in one transaction; any driver error becomes ours, and the connection is given up."""
-        self.transactions += 1
         try:
             self.run(begin)
             yield self
@@ -183,6 +183,9 @@ class Connection:
             for statement in (*SESSION, *(text.format(limit=limit) for text in LIMITS)):
                 with connection.cursor() as cursor:
                     cursor.execute(statement)
+            with connection.cursor() as cursor:
+                cursor.execute("select pg_backend_pid()")
+                self.process_id = cursor.fetchone()[0]
             self._connection = connection
         return self._connection
 

@@ -92,19 +92,23 @@ from open, ids
 """
 
 
-# Of others' sessions the state is NULL without the privilege; that they are in a transaction can be seen by anybody. The work is what
-# the server's processor needs half a millisecond for.
+# Of others' sessions all is NULL without the privilege; then that they are in a transaction can be seen by anybody, and whether they did
+# something lately by nobody: they are taken for being at work. The work is what the server's processor needs half a millisecond for.
 ACTIVITY = """
 with began as materialized (select clock_timestamp() as at),
 work as materialized (select count(*) as n from generate_series(1, 5000 + (select 0 from began where at is not null))),
-ended as materialized (select clock_timestamp() as at from work where n > 0)
+ended as materialized (select clock_timestamp() as at from work where n > 0),
+others as materialized (
+    select pid, state, state is null and backend_type is null as is_hidden, greatest(query_start, state_change) as last_at
+    from pg_stat_activity
+    where pid not in (pg_backend_pid(), {reader}) and coalesce(backend_type, 'client backend') = 'client backend'
+)
 select extract(epoch from ended.at - began.at)::float8 as seconds, (
-    (select count(*) from pg_stat_activity where state = 'active' and backend_type = 'client backend' and pid <> pg_backend_pid())
-    + (select count(*) from pg_locks l
-       where l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock' and l.pid <> pg_backend_pid()
-           and exists (select from pg_stat_activity a where a.pid = l.pid and a.state is null and a.backend_type is null))
+    (select count(*) from others where state = 'active')
+    + (select count(*) from pg_locks l join others o on o.pid = l.pid and o.is_hidden
+       where l.locktype = 'virtualxid' and l.mode = 'ExclusiveLock')
 )::int4 as sessions,
-(select coalesce(sum(xact_commit + xact_rollback), 0) from pg_stat_database)::int8 as transactions
+(select coalesce(bool_or(is_hidden or last_at > began.at - interval '1 second'), false) from others) as has_others
 from began, ended
 """
 

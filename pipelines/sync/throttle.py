@@ -20,8 +20,8 @@ INCREASE, DECREASE = 0.05, 0.5
 # While an application is at work, a fiftieth of the time is read: so less than a twentieth of its statements can be slower for
 # it, and their 95th percentile stands, whatever a statement of ours does to those beside it.
 FIRST_SHARE, LEAST_SHARE, SHARE_AT_WORK, MOST_SHARE = 0.02, 0.005, 0.02, 1.0
-AT_WORK = 10.0  # transactions a second, of others
-RATE_SECONDS = 3.0  # over which they are counted: a server tells of a session's once a second
+AT_WORK = 0.2  # of the looks of the last seconds found others that had done something: more than a monitor that asks now and then
+LOOK_SECONDS, LEAST_LOOK_SECONDS = 10.0, 2.0
 LEAST_OF_FILL = 0.25  # of columns that a live sync fills: the morning must not wait for them for hours
 # A chunk that takes this many times what the quickest took a row: the source is busy with somebody else's work.
 SLOW_FACTOR = 2.0
@@ -42,14 +42,14 @@ class Stopped(Exception):  # a signal from who asked for a back-fill to the thre
 
 @dataclass(frozen=True)
 class Activity:
-    """What else a source does at an instant: ``sessions`` at work, without the one that asks, and others' ``transactions`` of all time.
+    """What else a source does at an instant: ``sessions`` at work, but ours; ``has_others`` if any did something in the last second.
 
     ``seconds`` are what a small fixed piece of work took there, by its own clock: neither the network nor this process counts.
     """
 
     sessions: int
     seconds: float
-    transactions: int = 0
+    has_others: bool = False
 
 
 class Throttle(Protocol):
@@ -180,7 +180,7 @@ class Yielding:
         self._manners, self.share = manners, Share(max(FIRST_SHARE, least), least)
         self._free_at = manners.clock()  # when the source may be read again
         self._spent = manners.spent()
-        self._counted = deque[tuple[float, int]]()  # when, and how many transactions others had had by then
+        self._looks = deque[tuple[float, bool]]()  # when, and whether others had done something
 
     @property
     def used_share(self) -> float | None:
@@ -196,18 +196,18 @@ class Yielding:
         with _sampling(manners.activity) as samples:
             yield served
         self._spent = manners.spent()
-        felt = Felt(before, statistics.median(samples) if samples else None, self._is_at_work(before.transactions))
+        felt = Felt(before, statistics.median(samples) if samples else None, self._is_at_work(before))
         self.share = self.share.next(self._spent - began, served, felt, manners.max_sessions)
         self._free_at = manners.clock() + self.share.pause(self._spent - began)
 
-    def _is_at_work(self, transactions: int) -> bool:
-        """Whether others than we did more than a little since a few seconds; as long as that is not known, they did."""
+    def _is_at_work(self, activity: Activity) -> bool:
+        """Whether others than we do more than a little since some seconds; as long as that is not known, they do."""
         now = self._manners.clock()
-        self._counted.append((now, transactions))
-        while len(self._counted) > 1 and now - self._counted[1][0] >= RATE_SECONDS:
-            self._counted.popleft()
-        since, counted = self._counted[0]
-        return now - since < RATE_SECONDS or (transactions - counted) / (now - since) > AT_WORK
+        self._looks.append((now, activity.has_others))
+        while len(self._looks) > 1 and now - self._looks[1][0] >= LOOK_SECONDS:
+            self._looks.popleft()
+        found = [has_others for _, has_others in self._looks]
+        return now - self._looks[0][0] < LEAST_LOOK_SECONDS or sum(found) > AT_WORK * len(found)
 
     def before_commit(self, table_id: str) -> None:
         """Wait for a live sync of the table: it is planned on what is committed, and would have to begin again."""

@@ -1,7 +1,7 @@
 """The throttle of a back-fill: a share of the time that grows slowly, is halved at the first sign of trouble, and never ends."""
 
 import threading
-from itertools import chain, repeat
+from itertools import chain, count, repeat
 
 import pytest
 from hypothesis import given
@@ -143,10 +143,6 @@ class World(threading.Event):
     def ask(self, seconds: float) -> None:
         self.now, self.spent = self.now + seconds, self.spent + seconds
 
-    def tell(self, rate: int) -> Activity:
-        """What a source tells whose other sessions have so many transactions a second."""
-        return Activity(0, WORK, int(rate * self.now))
-
     def throttle(self) -> Yielding:
         return Yielding(Manners(lambda: QUIET.before, lambda: self.spent, lambda _table: next(self.syncs), 8, self, lambda: self.now))
 
@@ -174,11 +170,13 @@ def test_what_was_done_with_a_chunk_meanwhile_is_a_pause_too() -> None:
     assert world.waited == pytest.approx(1 / SHARE_AT_WORK - 1 - 2.5)
 
 
-@pytest.mark.parametrize(("rate", "is_limited"), [(0, False), (5, False), (200, True)])
-def test_others_at_work_are_seen_by_their_transactions(rate: int, is_limited: bool) -> None:
+@pytest.mark.parametrize(("every", "is_limited"), [(None, False), (10, False), (2, True), (1, True)])
+def test_others_at_work_are_seen_and_a_monitor_that_asks_now_and_then_is_not(every: int | None, is_limited: bool) -> None:
     world = World()
-    throttle = Yielding(Manners(lambda: world.tell(rate), lambda: world.spent, lambda _table: False, 8, world, lambda: world.now))
-    for _ in range(40):
+    looks = count()
+    activities = (Activity(0, WORK, has_others=every is not None and look % every == 0) for look in looks)
+    throttle = Yielding(Manners(lambda: next(activities), lambda: world.spent, lambda _table: False, 8, world, lambda: world.now))
+    for _ in range(41):
         world.read(throttle)
     assert (throttle.share.value <= SHARE_AT_WORK) == is_limited
 
