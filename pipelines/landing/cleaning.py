@@ -45,6 +45,9 @@ def purge_orphans(landing: Landing, tables: Iterable[TableSpec], before: datetim
         is_ended = (load / "committed").exists() or (load / "held.json").exists()
         if plan.stat().st_mtime < before.timestamp() and (load.parent not in known or not is_ended):
             gone += delete_load(load)
+    for half_made in landing.root.glob("*/*/.*"):
+        if half_made.is_dir() and half_made.stat().st_mtime < before.timestamp():
+            gone += delete_load(half_made)
     for folder in (*landing.root.glob("*/*"), *landing.root.glob("*")):
         if folder not in known and folder.is_dir():
             _remove_if_empty(folder)

@@ -135,8 +135,7 @@ class Landing:
         """Make the folder of a new load and hold its lock."""
         path = self.table_folder(spec) / plan.load_id
         with _explaining_full_disk(self.root):
-            path.mkdir(parents=True, exist_ok=False)
-            held = _write_locked(path / "plan.json", codec.dump(codec.PLAN, plan))
+            held = _make_locked(path, codec.dump(codec.PLAN, plan))
         try:
             yield LoadFolder(path, plan, [])
         finally:
@@ -187,9 +186,9 @@ class Landing:
                 delete_load(path)
 
     def loads(self, spec: TableSpec) -> list[Path]:
-        """Return the folders of a table's loads, newest first."""
+        """Return the folders of a table's loads, newest first; one that is being made is none yet."""
         folder = self.table_folder(spec)
-        return sorted(folder.iterdir(), reverse=True) if folder.exists() else []
+        return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), reverse=True) if folder.exists() else []
 
 
 def _manifest(path: Path) -> list[Chunk]:
@@ -258,18 +257,27 @@ def _explaining_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _write_locked(file: Path, text: str) -> int:
-    """Write a file that nobody ever sees unlocked: whoever looks for loads to go on with would try it. Returns what holds the lock."""
-    hidden = file.with_name(f".{file.name}")
-    hidden.write_text(text, encoding="utf-8")
-    _flush(hidden)
-    held = os.open(hidden, os.O_RDONLY)
+def _make_locked(path: Path, told: str) -> int:
+    """Make the folder of a load, which nobody ever sees without its plan or unlocked: whoever looks would go on with it or delete it.
+
+    Returns what holds the lock.
+    """
+    hidden = path.with_name(f".{path.name}")
+    hidden.mkdir(parents=True, exist_ok=False)
+    file = hidden / "plan.json"
+    file.touch()
+    # For reading alone: a file that is open for writing would keep a file system from being mounted read-only.
+    held = os.open(file, os.O_RDONLY)
     try:
         fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        hidden.rename(file)
-        _flush(file.parent)
+        file.write_text(told, encoding="utf-8")
+        _flush(file)
+        _flush(hidden)
+        hidden.rename(path)
+        _flush(path.parent)
     except BaseException:
         os.close(held)
+        shutil.rmtree(hidden, ignore_errors=True)
         raise
     return held
 

@@ -8,7 +8,6 @@ import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
 from datetime import UTC, date, datetime
 from functools import cached_property
 from typing import Any
@@ -19,6 +18,7 @@ from ulid import ULID
 
 from pipelines.state import tables as t
 from pipelines.state.database import open_database
+from pipelines.state.rows import day_rows, entry_row, iso, table_row, version_row
 from pipelines.state.status import TableStatus, read_status
 from pipelines.sync import codec
 from pipelines.sync.model import DayDigest, LedgerEntry, SchemaVersion, Verdict, Watermark
@@ -87,74 +87,40 @@ class Mirror:
         newest = {f"{entry.source}.{entry.table}": entry for entry in state.entries}
         statuses = {} if is_other else {status.table_id: status for status in self.statuses()}
         for table_id in table_ids:
-            entry = newest.get(table_id)
             known_approvals = frozenset() if is_other else self.approvals(table_id)
-            statements += [self._copy_approval(table_id, item) for item in state.approvals.get(table_id, ()) if item not in known_approvals]
+            new = [item for item in state.approvals.get(table_id, ()) if item not in known_approvals]
+            statements += [self.upserting(t.approvals, {"table_id": table_id, "approval": item}) for item in new]
             if compared := state.compared.get(table_id):
-                statements.append(self._copy_parity(table_id, compared))
-            newest_version = state.newest(table_id)
-            schema = (newest_version.version, newest_version.schema) if newest_version else None
+                statements.append(self.upserting(t.parity, {"table_id": table_id, "result": dict(compared)}))
+            entry, version = newest.get(table_id), state.newest(table_id)
             known_load = statuses[table_id].load_id if table_id in statuses else None
             known_version = statuses[table_id].schema_version if table_id in statuses else 0
-            if table_id in statuses and (known_load, known_version) == (entry.load_id if entry else None, schema[0] if schema else 0):
-                continue
-            statements += self._copy(table_id, entry, state.watermarks.get(table_id), schema)
-            statements += [self._copy_version(table_id, version) for version in state.versions.get(table_id, ())]
-            statements += self._copy_days(table_id, state.days.get(table_id, {}))
-            statements += [self._copy_entry(item) for item in state.entries if f"{item.source}.{item.table}" == table_id]
+            is_known = (known_load, known_version) == (entry.load_id if entry else None, version.version if version else 0)
+            if table_id not in statuses or not is_known:
+                statements += self._copy(table_id, entry, state)
         self.write(*statements)
+
+    def _copy(self, table_id: str, entry: LedgerEntry | None, state: WarehouseState) -> list[sa.Executable]:
+        version = state.newest(table_id)
+        schema = (version.version, version.schema) if version else None
+        days = day_rows(table_id, state.days.get(table_id, {}))
+        entries = [item for item in state.entries if f"{item.source}.{item.table}" == table_id]
+        return [
+            self.upserting(t.tables, table_row(table_id, entry, state.watermarks.get(table_id), schema)),
+            *[self.upserting(t.schema_versions, version_row(table_id, item)) for item in state.versions.get(table_id, ())],
+            sa.delete(t.days).where(t.days.c.table_id == table_id),
+            *([sa.insert(t.days).values(days)] if days else []),
+            *[self.upserting(t.ledger, entry_row(item)) for item in entries],
+        ]
 
     def record_commit(self, entry: LedgerEntry, watermark: Watermark, days: Sequence[DayDigest], schema: TableSchema) -> None:
         """Copy a load that has just committed."""
         table_id = f"{entry.source}.{entry.table}"
         new_days = {(day.day.isoformat() if day.day else ""): (day.rows, day.digest) for day in days}
         self.write(
-            *self._copy(table_id, entry, watermark, (entry.schema_version, schema)),
-            *[
-                self.upserting(t.days, {"table_id": table_id, "day": day, "rows": rows, "digest": digest})
-                for day, (rows, digest) in new_days.items()
-            ],
-            self._copy_entry(entry),
-        )
-
-    def _copy(
-        self, table_id: str, entry: LedgerEntry | None, watermark: Watermark | None, schema: tuple[int, TableSchema] | None
-    ) -> list[sa.Executable]:
-        values = {
-            "table_id": table_id,
-            "load_id": entry.load_id if entry else None,
-            "watermark": codec.WATERMARK.dump_python(watermark, mode="json") if watermark else None,
-            "schema_version": schema[0] if schema else 0,
-            "schema": codec.SCHEMA.dump_python(schema[1], mode="json") if schema else None,
-            "total_rows": entry.total_rows if entry else None,
-            "quarantined_open": entry.quarantined_open if entry else 0,
-            "committed_at": _iso(entry.committed_at) if entry else None,
-            "data_as_of": _iso(entry.data_as_of) if entry else None,
-            "checked_at": _iso(entry.data_as_of) if entry else None,
-        }
-        return [self.upserting(t.tables, values)]
-
-    def _copy_days(self, table_id: str, found: Mapping[str, tuple[int, str]]) -> list[sa.Executable]:
-        rows = [{"table_id": table_id, "day": day, "rows": count, "digest": digest} for day, (count, digest) in found.items()]
-        inserted: list[sa.Executable] = [sa.insert(t.days).values(rows)] if rows else []
-        return [sa.delete(t.days).where(t.days.c.table_id == table_id), *inserted]
-
-    def _copy_version(self, table_id: str, version: SchemaVersion) -> sa.Executable:
-        schema = codec.SCHEMA.dump_python(version.schema, mode="json")
-        values = {"table_id": table_id, "version": version.version, "schema": schema, "changes": list(version.changes)}
-        return self.upserting(t.schema_versions, {**values, "recorded_at": _iso(version.recorded_at)})
-
-    def _copy_parity(self, table_id: str, result: Mapping[str, Any]) -> sa.Executable:
-        return self.upserting(t.parity, {"table_id": table_id, "result": dict(result)})
-
-    def _copy_approval(self, table_id: str, approval: str) -> sa.Executable:
-        return self.upserting(t.approvals, {"table_id": table_id, "approval": approval})
-
-    def _copy_entry(self, entry: LedgerEntry) -> sa.Executable:
-        copied = {**asdict(entry), "data_as_of": _iso(entry.data_as_of), "committed_at": _iso(entry.committed_at)}
-        table_id = f"{entry.source}.{entry.table}"
-        return self.upserting(
-            t.ledger, {"load_id": entry.load_id, "table_id": table_id, "committed_at": _iso(entry.committed_at), "entry": copied}
+            self.upserting(t.tables, table_row(table_id, entry, watermark, (entry.schema_version, schema))),
+            *[self.upserting(t.days, row) for row in day_rows(table_id, new_days)],
+            self.upserting(t.ledger, entry_row(entry)),
         )
 
     def upserting(self, table: sa.Table, values: Mapping[str, Any]) -> sa.Executable:
@@ -172,7 +138,7 @@ class Mirror:
         self.write(
             sa.update(t.tables)
             .where(t.tables.c.table_id == table_id)
-            .values(checked_at=_iso(observed_at), data_as_of=_iso(observed_at), **_NOT_HELD)
+            .values(checked_at=iso(observed_at), data_as_of=iso(observed_at), **_NOT_HELD)
         )
 
     def record_seen(self, table_id: str, first: date, end: date) -> None:
@@ -186,7 +152,9 @@ class Mirror:
         """Copy what a comparison of a table with its source came to; see ``Warehouse.record_parity`` for the days that differ."""
         differing = result["differing_days"] if result["outcome"] != "equal" else ()
         mine = (t.days.c.table_id == table_id) & t.days.c.day.in_(differing)
-        self.write(self._copy_parity(table_id, result), sa.update(t.days).where(mine).values(digest=""))
+        self.write(
+            self.upserting(t.parity, {"table_id": table_id, "result": dict(result)}), sa.update(t.days).where(mine).values(digest="")
+        )
 
     def record_held(self, table_id: str, reason: str, load_id: str | None, morning: date) -> None:
         """Note that the data of a morning did not get in, and why; the committed state stands."""
@@ -297,7 +265,7 @@ class Mirror:
 
     def days_committed_since(self, table_id: str, since: str) -> set[date]:
         """Return the days of loads that were committed after an instant (ISO, UTC)."""
-        mine = (t.ledger.c.table_id == table_id) & (t.ledger.c.committed_at > _iso(datetime.fromisoformat(since)))
+        mine = (t.ledger.c.table_id == table_id) & (t.ledger.c.committed_at > iso(datetime.fromisoformat(since)))
         entries = [row[0] for row in self.read(sa.select(t.ledger.c.entry).where(mine))]
         return {date.fromisoformat(day) for entry in entries for day in entry["window"].get("days", ())}
 
@@ -345,8 +313,4 @@ def this_process() -> str:
 
 
 def _now() -> str:
-    return _iso(datetime.now(UTC))
-
-
-def _iso(instant: datetime) -> str:
-    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+    return iso(datetime.now(UTC))

@@ -15,13 +15,9 @@ from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import duckdb_marks
 from pipelines.warehouses import duckdb_sql as sql
+from pipelines.warehouses.duckdb_days import count_skipped, make_days, record_days, void_days
 from pipelines.warehouses.duckdb_masks import redact_table
-from pipelines.warehouses.duckdb_quarantine import (
-    forget_quarantine,
-    replace_quarantine,
-    stage_aside,
-    touched_days,
-)
+from pipelines.warehouses.duckdb_quarantine import forget_quarantine, replace_quarantine, stage_aside
 from pipelines.warehouses.duckdb_shape import Run, fit_table, record_version
 
 
@@ -61,10 +57,7 @@ class Commit:
                 forget_quarantine(self._execute, self._load, self._now)
         with step("commit.ledger"):
             entry = self._record(counts)
-            self._record_days()
-            if self._load.spec.partition and self._load.quarantined and not self._load.plan.window.keys:
-                # Of a row that moved and stepped aside, the older version stays where it was.
-                self._void_strayed_days(is_every=False)
+            record_days(self._execute, self._load, self._now)
         with step("commit.fence"):
             self._advance_watermark()
         self._drop_staging()
@@ -106,16 +99,11 @@ class Commit:
         nothing = f"select {empty}, null::varchar as _daybreak_file, null::bigint as file_row_number where false"
         self._execute(f"create temp view landed as {sql.landed_view(load) if load.files else nothing}")
         stage_aside(self._execute, load)
-        self._make_days("skipped", [day.day for day in load.skipped_days])
-        self._make_days("changed", [day.day for day in load.days])
+        make_days(self._execute, "skipped", [day.day for day in load.skipped_days])
+        make_days(self._execute, "changed", [day.day for day in load.days])
         # Straight from the files where each row is looked at once; a table where MERGE and the counts look again.
         kind = "table" if load.spec.key and self._has_rows() else "view"
         self._execute(f"create temp {kind} staged as {sql.accepted(load)}")
-
-    def _make_days(self, name: str, days: list[Any]) -> None:
-        self._execute(f"create temp table {name} (day date)")
-        if days:
-            self._execute(f"insert into {name} select unnest($days::date[])", days=days)
 
     def _drop_staging(self) -> None:
         for name in ("staged", "landed"):
@@ -128,7 +116,7 @@ class Commit:
         load, spec = self._load, self._load.spec
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         before, is_filled = self._total(), self._has_rows()
-        self._void_days(is_filled=is_filled)
+        void_days(self._execute, load, self._now, is_filled=is_filled, is_reread=self._is_reread)
         landed = self._count("landed")
         deleted, marked_before = duckdb_marks.delete_vanished(self._execute, load, **stamp) if is_filled else (0, 0)
         if load.plan.window.columns:
@@ -143,7 +131,7 @@ class Commit:
         else:
             inserted, updated, unchanged = int(self._execute(sql.insert(load), **stamp)[0][0]), 0, 0
         quarantined = self._count("aside")
-        skipped = self._skipped_rows()
+        skipped = count_skipped(self._execute, load)
         counts = Counts(
             read=load.rows_read,
             inserted=inserted,
@@ -182,47 +170,6 @@ class Commit:
         if not self._load.spec.key:
             return False
         return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
-
-    def _void_days(self, *, is_filled: bool) -> None:
-        """Empty the digests of days that do not stand as they were read, before rows leave them; all of them if all is read again."""
-        if self._load.spec.partition and self._load.plan.window.keys:
-            self._void_touched_days()
-        elif self._load.spec.partition and is_filled:
-            self._void_strayed_days(is_every=self._is_reread)
-
-    def _void_strayed_days(self, *, is_every: bool) -> None:
-        """Empty the digest of each day that holds a row which this load read in another day: a digest says what was read there.
-
-        The row leaves that day, so the day is this load's: whatever is built on it has to be built again.
-        """
-        load = self._load
-        which = "true"
-        if not is_every:
-            if not load.spec.key:
-                return
-            strayed = f"select 1 from ({sql.strayed_days(load)}) strayed where strayed.day is not distinct from windows.day"
-            which = f"exists ({strayed})"
-        void = "update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now"
-        mine = "source_name = $source and table_name = $table"
-        self._execute(f"{void} where {mine} and {which}", **self._names, load_id=load.plan.load_id, now=self._now)
-
-    def _void_touched_days(self) -> None:
-        """Void the days whose rows are read again one by one; the load's id tells what is built on them."""
-        is_touched = f"exists (select 1 from ({touched_days(self._load)}) touched where touched.day is not distinct from windows.day)"
-        self._execute(
-            "update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now "
-            f"where source_name = $source and table_name = $table and {is_touched}",
-            **self._names,
-            load_id=self._load.plan.load_id,
-            now=self._now,
-        )
-
-    def _skipped_rows(self) -> int:
-        if not self._load.skipped_days:
-            return 0
-        day = sql.day_of(self._load)
-        accepted = "landed anti join excluded using (_daybreak_file, file_row_number)"
-        return int(self._execute(f"select count(*) from {accepted} where {day} in (select day from skipped)")[0][0])
 
     def _superseded_rows(self) -> int:
         """Count the versions of rows that were read twice and are not the ones that count, good and bad."""
@@ -282,23 +229,6 @@ class Commit:
         ]
         self._connection.execute(f"insert into daybreak.ledger values ({', '.join('?' * len(row))})", row)
         return entry
-
-    def _record_days(self) -> None:
-        load = self._load
-        for digest in load.days:
-            day = {**self._names, "day": digest.day}
-            self._execute(
-                "delete from daybreak.windows where source_name = $source and table_name = $table and day is not distinct from $day::date",
-                **day,
-            )
-            self._execute(
-                "insert into daybreak.windows values ($source, $table, $day::date, $rows, $digest, $load_id, $now)",
-                **day,
-                rows=digest.rows,
-                digest=digest.digest,
-                load_id=load.plan.load_id,
-                now=self._now,
-            )
 
     def _advance_watermark(self) -> None:
         """Move the watermark on: the one statement that fails if another run was here since this load was planned."""
