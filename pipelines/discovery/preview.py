@@ -20,7 +20,8 @@ from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, RowFinding, Sour
 from pipelines.sync.schema import check_names
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
-from pipelines.warehouses.duckdb_sql import duckdb_type
+from pipelines.warehouses import open_dialect
+from pipelines.warehouses.dialect import Dialect
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def preview_table(settings: Settings, source: SourceSpec, table: TableSpec, rows
     findings = _judge_rows(table, landed)
     return Preview(
         table=table.id,
-        columns=tuple(_columns(table, schema)),
+        columns=tuple(_columns(open_dialect(settings.warehouse_url), table, schema)),
         rows=tuple(_texts(landed)),
         aside={position: reason for position, (_, reason) in sorted(find_reasons(table, landed, findings).items())},
         gates=tuple(GatePreview(f.expectation.label, f.evaluated, f.failed, f.expectation.on_failure) for f in findings),
@@ -103,10 +104,10 @@ def _find_mask_key(settings: Settings) -> bytes | None:
     return settings.mask_key() if has_one else None
 
 
-def _columns(table: TableSpec, schema: TableSchema) -> Iterator[ColumnPreview]:
+def _columns(to: Dialect, table: TableSpec, schema: TableSchema) -> Iterator[ColumnPreview]:
     for column in schema.columns:
         kind = table.masks.get(column.name)
-        lands_as = None if kind == "drop" else duckdb_type(pa.string() if kind == "hmac" else column.arrow_type)
+        lands_as = None if kind == "drop" else to.type_of(pa.string() if kind == "hmac" else column.arrow_type)
         yield ColumnPreview(column.name, column.source_type, lands_as, kind)
 
 

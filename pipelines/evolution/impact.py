@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 from pipelines.evolution.moves import Move
 from pipelines.evolution.reach import Reach, follow_column, order_models
-from pipelines.evolution.render import Manifest, relation_of
+from pipelines.evolution.render import Manifest, adapter_of, relation_of
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.duckdb_sql import duckdb_type
+from pipelines.warehouses import open_dialect
 
 Mark = Literal["safe", "needs approval", "breaking"]
 _KINDS = {"model": "model", "snapshot": "snapshot", "test": "test", "exposure": "dashboard"}
@@ -97,7 +97,7 @@ def _touch(manifest: Manifest, nodes: Sequence[str], move: Move, reach: Reach) -
         if node["resource_type"] == "exposure":
             continue
         is_test, parents = node["resource_type"] == "test", set(node["depends_on"]["nodes"])
-        for touched in _touch_test(node, move, reach) if is_test else _touch_model(node, move, reach):
+        for touched in _touch_test(node, move, reach) if is_test else _touch_model(node, move, reach, adapter_of(manifest)):
             broken |= (parents if is_test else {key}) if touched.mark == "breaking" else set()
             yield touched
     for node in (node for node in found.values() if node["resource_type"] == "exposure"):
@@ -107,7 +107,7 @@ def _touch(manifest: Manifest, nodes: Sequence[str], move: Move, reach: Reach) -
             yield _mark(told, "stands on what breaks, so it stays as it is" if parents & broken else "")
 
 
-def _touch_model(node: Mapping[str, Any], move: Move, reach: Reach) -> Iterator[Touched]:
+def _touch_model(node: Mapping[str, Any], move: Move, reach: Reach, kind: str) -> Iterator[Touched]:
     key, parents = node["unique_id"], node["depends_on"]["nodes"]
     if key not in reach.nodes:
         return
@@ -115,7 +115,7 @@ def _touch_model(node: Mapping[str, Any], move: Move, reach: Reach) -> Iterator[
     told = Touched(_KINDS[node["resource_type"]], node["name"], columns, (move.was,), is_certain=key not in reach.unknown)
     yield _mark(told, _tell_lost(node, move) if reach.is_raw(parents) and told.is_certain else "")
     if columns and node.get("contract", {}).get("enforced"):
-        yield _mark(Touched("contract", node["name"], columns, (move.was,)), _break_contract(node, move, reach))
+        yield _mark(Touched("contract", node["name"], columns, (move.was,)), _break_contract(node, move, reach, kind))
 
 
 def _tell_lost(node: Mapping[str, Any], move: Move) -> str:
@@ -157,7 +157,7 @@ def _is_not_null(node: Mapping[str, Any]) -> bool:
     return (node.get("test_metadata") or {}).get("name") == "not_null" and node["config"].get("severity", "error").lower() != "warn"
 
 
-def _break_contract(node: Mapping[str, Any], move: Move, reach: Reach) -> str:
+def _break_contract(node: Mapping[str, Any], move: Move, reach: Reach, kind: str) -> str:
     """Return what a contract says that will be so no more; empty if it holds."""
     key = node["unique_id"]
     for name, column in ((name.lower(), column) for name, column in node["columns"].items()):
@@ -165,18 +165,18 @@ def _break_contract(node: Mapping[str, Any], move: Move, reach: Reach) -> str:
         if move.kind == "drop" and not move.is_reused and "not_null" in rules and (key, name) in reach.nulls:
             return f"{name} is not_null, and will be NULL in new rows"
         if move.kind in ("widen", "retype") and (key, name) in reach.same and move.after and column.get("data_type"):
-            new = duckdb_type(move.after.arrow_type)
-            if not _is_same_type(column["data_type"], new):
+            new = open_dialect(kind).type_of(move.after.arrow_type)
+            if not _is_same_type(column["data_type"], new, kind):
                 return f"{name} is {column['data_type']}, and will be {new}"
     return ""
 
 
-def _is_same_type(left: str, right: str) -> bool:
+def _is_same_type(left: str, right: str, kind: str) -> bool:
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
 
     try:
-        return exp.DataType.build(left, dialect="duckdb") == exp.DataType.build(right, dialect="duckdb")
+        return exp.DataType.build(left, dialect=kind) == exp.DataType.build(right, dialect=kind)
     except SqlglotError:
         return left.lower() == right.lower()
 

@@ -14,7 +14,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.optimizer.scope import Scope, build_scope
 
-from pipelines.evolution.render import Manifest, relation_of, render_model
+from pipelines.evolution.render import Manifest, adapter_of, relation_of, render_model
 
 Relation = tuple[str, str]  # schema and name, in lower case
 Leaf = tuple[Relation, str]  # a column of one
@@ -75,7 +75,7 @@ def _trace_model(manifest: Manifest, node: Mapping[str, Any], known: Mapping[Rel
     if node.get("language") == "python":
         raise Untraceable(node["name"])
     parents = {relation_of(manifest["nodes"].get(key) or manifest["sources"][key]) for key in node["depends_on"]["nodes"]}
-    dialect = manifest["metadata"].get("adapter_type") or "duckdb"
+    dialect = adapter_of(manifest)
     compiled = node.get("compiled_code") if not node.get("extra_ctes") else None  # with ephemeral parents inside it hides them
     for text in (compiled, _render(manifest, node)):
         try:

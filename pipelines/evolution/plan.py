@@ -21,7 +21,9 @@ from pipelines.sync.protocols import Source
 from pipelines.sync.schema import JudgedChange, columns_to_fill, identify_changes, is_restart, judge_changes, raw_columns, standing_columns
 from pipelines.sync.shape import SchemaChange, TableSchema
 from pipelines.sync.spec import SourceSpec, TableSpec
-from pipelines.warehouses.duckdb_sql import apply_changes, keep_table
+from pipelines.warehouses import open_dialect
+from pipelines.warehouses.dialect import Dialect
+from pipelines.warehouses.load_ddl import apply_changes, keep_table
 from pipelines.wiring import open_mirror
 
 State = Literal["nothing to do", "not loaded yet", "not in the catalog", "safe", "approved", "needs approval", "breaking"]
@@ -98,7 +100,7 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: M
     approval = identify_changes(spec, known_of(mirror, spec), judged) if worst_change == "needs approval" else None
     state: State = "approved" if approval in mirror.approvals(spec.id) else worst_change
     moves = tuple(change.change for change in judged if change.change)
-    statements = _plan_ddl(spec, moves, mirror.schema_history(spec.id))
+    statements = _plan_ddl(open_dialect(settings.warehouse_url), spec, moves, mirror.schema_history(spec.id))
     again, filled = _count_rows(settings, spec, after, moves)
     pace = measure_pace(mirror, spec.id)
     return TablePlan(
@@ -115,12 +117,12 @@ def _plan_table(settings: Settings, source: Source, spec: TableSpec, manifest: M
     ), found.source_table
 
 
-def _plan_ddl(spec: TableSpec, moves: Sequence[SchemaChange], history: Sequence[SchemaVersion]) -> list[str]:
+def _plan_ddl(to: Dialect, spec: TableSpec, moves: Sequence[SchemaChange], history: Sequence[SchemaVersion]) -> list[str]:
     """Return the statements that the warehouse will run, from what is on record of its columns."""
     version = history[-1].version + 1 if history else 1
     if is_restart(spec, moves):
-        return [keep_table(spec, version, ())]
-    return apply_changes(spec, moves, version, standing_columns(spec, [known.schema for known in history]))
+        return [keep_table(to, spec, version, ())]
+    return apply_changes(to, spec, moves, version, standing_columns(spec, [known.schema for known in history]))
 
 
 def _count_rows(settings: Settings, spec: TableSpec, after: TableSchema, moves: Sequence[SchemaChange]) -> tuple[int, int]:

@@ -37,6 +37,11 @@ def render_model(manifest: Manifest, node: Mapping[str, Any]) -> str:
     return environment.from_string("\n".join([*macros, node["raw_code"]])).render().strip()
 
 
+def adapter_of(manifest: Manifest) -> str:
+    """Return the kind of warehouse that a project's models are for."""
+    return str(manifest["metadata"].get("adapter_type") or "duckdb")
+
+
 def relation_of(node: Mapping[str, Any]) -> tuple[str, str]:
     """Return schema and name of what a node is in the warehouse, in lower case; an ephemeral model has a name of its own."""
     name = node.get("identifier") or node.get("alias") or node["name"]

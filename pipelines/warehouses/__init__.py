@@ -4,6 +4,7 @@ from pathlib import Path
 
 from pipelines.errors import ConfigError
 from pipelines.sync.protocols import Warehouse
+from pipelines.warehouses.dialect import Dialect
 
 
 def duckdb_file(url: str) -> Path:
@@ -24,3 +25,10 @@ def open_warehouse(url: str, lock_wait_seconds: float) -> Warehouse:
     from pipelines.warehouses.duckdb import DuckDBWarehouse
 
     return DuckDBWarehouse(file, lock_wait_seconds)
+
+
+def open_dialect(url: str) -> Dialect:
+    """Return the SQL that the warehouse behind ``url`` speaks; dbt calls its kinds as the URL's schemes."""
+    from pipelines.warehouses.duckdb_dialect import DuckDBDialect
+
+    return DuckDBDialect()

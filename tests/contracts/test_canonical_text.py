@@ -14,7 +14,7 @@ from pipelines.sources.postgres import PostgresSource
 from pipelines.sync.model import Window
 from pipelines.sync.protocols import ReadRequest
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses import duckdb_parity
+from pipelines.warehouses.duckdb_dialect import DuckDBDialect
 from tests.conftest import Project
 
 SPEC = TableSpec("shop", "public", "t", "snapshot", ("id",))
@@ -109,7 +109,7 @@ class Sides:
         with duckdb.connect() as warehouse:
             warehouse.execute("set TimeZone = 'UTC'")
             warehouse.register("landed", landed)
-            found = warehouse.execute(f"select id, {duckdb_parity.canonical(schema.column('value'))} from landed").fetchall()
+            found = warehouse.execute(f"select id, {DuckDBDialect().canonical(schema.column('value'))} from landed").fetchall()
         return {row["id"]: row["text"] for row in rows}, dict(found)
 
 

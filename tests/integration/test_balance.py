@@ -8,7 +8,7 @@ import pytest
 
 from pipelines.errors import LandingCorrupt
 from pipelines.sync.model import StagedLoad
-from pipelines.warehouses import duckdb_sql, open_warehouse
+from pipelines.warehouses import load_sql, open_warehouse
 from tests.contracts.test_warehouse_contract import SPEC, stage
 
 LOST: dict[str, tuple[str, Callable[[str], str]]] = {
@@ -35,9 +35,9 @@ def test_a_statement_that_loses_a_row_does_not_commit(
         assert (entry.counts.inserted, entry.counts.updated, entry.counts.superseded) == (1, 2, len(ids) - 3)
 
     name, sabotage = LOST[lost]
-    original = getattr(duckdb_sql, name)
+    original = getattr(load_sql, name)
     with monkeypatch.context() as patched:
-        patched.setattr(duckdb_sql, name, lambda staged: sabotage(original(staged)))
+        patched.setattr(load_sql, name, lambda to, staged: sabotage(original(to, staged)))
         with pytest.raises(LandingCorrupt, match="does not balance"):
             load()
     assert [entry.load_id for entry in warehouse.read_state([SPEC.id]).entries] == ["L1"]

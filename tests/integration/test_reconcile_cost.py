@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.sources.postgres_connection import Connection
 from pipelines.sync import parity
-from pipelines.warehouses import duckdb_parity
+from pipelines.warehouses import duckdb
 from tests.conftest import TODAY, Project
 from tests.integration.test_reconcile import make_orders, named, reconcile
 
@@ -110,7 +110,7 @@ def test_a_large_table_is_hashed_in_pieces_so_that_others_get_the_warehouse(proj
     make_orders(project, 100)
     whole = reconcile(project)
     digests = project.ask("select bucket, warehouse_rows, warehouse_digest from daybreak.parity order by 1")
-    monkeypatch.setattr(duckdb_parity, "PIECE_ROWS", 7)
+    monkeypatch.setattr(duckdb, "PIECE_ROWS", 7)
     pieces = reconcile(project)
     assert (pieces.outcome, pieces.warehouse_rows) == (whole.outcome, 100)
     assert project.ask("select bucket, warehouse_rows, warehouse_digest from daybreak.parity order by 1") == digests

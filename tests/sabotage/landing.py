@@ -7,7 +7,7 @@ from typing import Any
 from pipelines.landing import scan, store
 from pipelines.landing.store import LoadFolder
 from pipelines.sync import engine, gating, load, read
-from pipelines.warehouses import duckdb_commit
+from pipelines.warehouses import load_commit
 from tests.sabotage.mutation import Mutation, after, instead
 
 
@@ -82,7 +82,7 @@ LANDING = (
         "write_aside",
         lambda original: lambda folder, chunk, slices: original(folder, chunk, [[] for _ in slices]),
     ),
-    Mutation("the quarantine is not kept", "orders", duckdb_commit, "replace_quarantine", instead(None)),
+    Mutation("the quarantine is not kept", "orders", load_commit, "replace_quarantine", instead(None)),
     Mutation("a changed day is taken for unchanged", "events", engine, "changed_days", after(_oldest_same)),
 )
 MORE_LANDING = (

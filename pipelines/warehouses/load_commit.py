@@ -1,137 +1,133 @@
-"""The one transaction of a load on DuckDB: DDL, rows, quarantine, days, ledger, watermark and, last of all, the fence."""
+"""The one transaction of a load: rows, quarantine, days, ledger, watermark and, last of all, the fence.
+
+What comes before it, the raw table's columns and the session's own tables, is part of the transaction where the warehouse can do that.
+"""
 
 import json
-from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
-import duckdb
-
 from pipelines.errors import LandingCorrupt, LoadConflict
-from pipelines.landing.scan import quote
 from pipelines.sync import codec
 from pipelines.sync.model import Counts, LedgerEntry, SchemaVersion, StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
-from pipelines.warehouses import duckdb_marks
-from pipelines.warehouses import duckdb_sql as sql
-from pipelines.warehouses.duckdb_days import count_skipped, make_days, record_days, void_days
-from pipelines.warehouses.duckdb_masks import redact_table
-from pipelines.warehouses.duckdb_quarantine import forget_quarantine, replace_quarantine, stage_aside
-from pipelines.warehouses.duckdb_shape import Run, fit_table, record_version
+from pipelines.warehouses import load_marks
+from pipelines.warehouses import load_sql as sql
+from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.load_days import count_skipped, record_days, void_days
+from pipelines.warehouses.load_masks import drop_masked, redact_table
+from pipelines.warehouses.load_quarantine import find_still_bad, forget_quarantine, replace_quarantine, stage_aside
+from pipelines.warehouses.load_shape import comment_on, fit_table, record_version
 
-
-def make_run(connection: duckdb.DuckDBPyConnection) -> Run:
-    """Return what runs a statement with those of the named values that it mentions, and returns its rows."""
-
-    def run(statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
-        used = {name: value for name, value in parameters.items() if f"${name}" in statement}
-        return connection.execute(statement, used or None).fetchall()
-
-    return run
+LEDGER = (
+    *("load_id", "source_name", "table_name", "mode", "window_spec", "rows_read", "rows_inserted", "rows_updated", "rows_unchanged"),
+    *("rows_superseded", "rows_quarantined", "rows_deleted", "total_rows", "quarantined_open", "chunks", "bytes", "files"),
+    *("schema_version", "token", "planned_at", "data_as_of", "committed_at", "released_by"),
+)
 
 
 class Commit:
-    """The statements of one load, in the order they run; the caller owns BEGIN, COMMIT and ROLLBACK."""
+    """The statements of one load, in the order they run; the caller owns BEGIN, COMMIT and ROLLBACK.
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, load: StagedLoad) -> None:
-        """Keep the connection and the load."""
-        self._connection, self._load, self._now = connection, load, datetime.now(UTC)
-        self._execute = make_run(connection)
+    ``prepare`` alters the raw table and stages the load, without a row that anybody sees; ``apply`` does the rest.
+    """
+
+    def __init__(self, run: Run, load: StagedLoad) -> None:
+        """Keep what runs a statement, and the load."""
+        self._run, self._load, self._now = run, load, datetime.now(UTC)
+        self._to = run.dialect
         self._is_reread = self._is_remade = False
+        self._later: list[tuple[str, dict[str, Any]]] = []
         self._names = {"source": load.spec.source, "table": load.spec.name}
 
-    def run(self) -> LedgerEntry:
-        """Run every statement. Raises ``LoadConflict`` if the fence does not hold."""
-        self._check_base()
+    def prepare(self) -> None:
+        """Fit the raw table to the load, and stage it. Raises ``LoadConflict`` if the fence does not hold any more."""
+        # Before the first DDL, which would fail on a table that another run has altered since.
+        if not self._is_ours():
+            raise self._overtaken()
         with step("load.schema"):
             self._prepare_table()
         with step("load.rows"):
             self._stage()
+
+    def apply(self) -> LedgerEntry:
+        """Change rows and all that is known of them. Raises ``LoadConflict`` if the fence does not hold."""
+        for statement, parameters in self._later:
+            self._run(statement, **parameters)
+        with step("load.rows"):
             counts = self._move_rows()
         with step("load.quarantine"):
-            replace_quarantine(self._execute, self._load, self._now)
+            replace_quarantine(self._run, self._load, self._now)
             if self._is_remade:
-                redact_table(self._execute, self._load, self._now)
+                redact_table(self._run, self._load, self._now)
             if self._load.forgotten_by:
-                forget_quarantine(self._execute, self._load, self._now)
+                forget_quarantine(self._run, self._load, self._now)
         with step("commit.ledger"):
             entry = self._record(counts)
-            record_days(self._execute, self._load, self._now)
+            record_days(self._run, self._load, self._now)
         with step("commit.fence"):
             self._advance_watermark()
-        self._drop_staging()
         return entry
 
-    def _check_base(self) -> None:
-        """Raise ``LoadConflict`` before the first DDL, which would fail on a table that another run has altered since."""
+    def _is_ours(self) -> bool:
         load = self._load
         stands = "source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base"
-        found = self._execute(
-            f"select 1 from daybreak.watermarks where {stands}", **self._names, token=load.token, base=load.plan.base_load_id
-        )
-        if not found:
-            raise self._overtaken()
+        found = self._run(f"select 1 from daybreak.watermarks where {stands}", **self._names, token=load.token, base=load.plan.base_load_id)
+        return bool(found)
+
+    def _note(self, statement: str, **parameters: Any) -> None:  # noqa: ANN401 - SQL values
+        self._later.append((statement, parameters))
 
     def _prepare_table(self) -> None:
         load = self._load
-        stored = self._execute(
-            "select watermark from daybreak.watermarks where source_name = $source and table_name = $table", **self._names
-        )
+        stored = self._run("select watermark from daybreak.watermarks where source_name = $source and table_name = $table", **self._names)
         before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
         self._is_reread = is_reread(load.spec, before, load.changes, load.plan.mask_key_id)
         self._is_remade = is_reread(load.spec, before, (), load.plan.mask_key_id)
-        fit_table(self._execute, load, before, is_remade=self._is_remade)
-        known = self._execute(
+        fit_table(self._run, self._note, load, before, is_remade=self._is_remade)
+        if self._is_remade:
+            drop_masked(self._run, load)
+        known = self._run(
             "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",
             **self._names,
             version=load.plan.schema_version,
         )
         if not known:
             version = SchemaVersion(load.plan.schema_version, load.plan.schema, load.told, self._now)
-            record_version(self._execute, load.spec, version, load.plan.load_id)
+            record_version(self._note, load.spec, version, load.plan.load_id)
+            comment_on(self._run, load.spec, load.plan.schema)
 
     def _stage(self) -> None:
-        """Make ``landed`` (all rows), ``aside`` and ``excluded``, ``asked``, ``skipped``, ``changed`` and ``staged`` (the rows to load)."""
         load = self._load
-        self._drop_staging()
-        empty = ", ".join(f"null::{sql.duckdb_type(column.arrow_type)} as {quote(column.name)}" for column in load.columns)
-        nothing = f"select {empty}, null::varchar as _daybreak_file, null::bigint as file_row_number where false"
-        self._execute(f"create temp view landed as {sql.landed_view(load) if load.files else nothing}")
-        stage_aside(self._execute, load)
-        make_days(self._execute, "skipped", [day.day for day in load.skipped_days])
-        make_days(self._execute, "changed", [day.day for day in load.days])
-        # Straight from the files where each row is looked at once; a table where MERGE and the counts look again.
-        kind = "table" if load.spec.key and self._has_rows() else "view"
-        self._execute(f"create temp {kind} staged as {sql.accepted(load)}")
-
-    def _drop_staging(self) -> None:
-        for name in ("staged", "landed"):
-            kinds = self._execute("select 'view' from duckdb_views() where view_name = $name and temporary", name=name)
-            self._execute(f"drop {'view' if kinds else 'table'} if exists temp.{name}")
-        for name in ("aside", "excluded", "asked", "skipped", "changed", "still_bad"):
-            self._execute(f"drop table if exists temp.{name}")
+        self._run.stage_landed(load)
+        stage_aside(self._run, load)
+        self._run.make_rows("skipped", {"day": "date"}, [(day.day,) for day in load.skipped_days])
+        self._run.make_rows("changed", {"day": "date"}, [(day.day,) for day in load.days])
+        find_still_bad(self._run, load)
+        # A table where MERGE and the counts look again.
+        self._run.stage_accepted(sql.accepted(self._to, load), is_read_once=not (load.spec.key and self._has_rows()))
 
     def _move_rows(self) -> Counts:
         load, spec = self._load, self._load.spec
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         before, is_filled = self._total(), self._has_rows()
-        void_days(self._execute, load, self._now, is_filled=is_filled, is_reread=self._is_reread)
+        void_days(self._run, load, self._now, is_filled=is_filled, is_reread=self._is_reread)
         landed = self._count("landed")
-        deleted, marked_before = duckdb_marks.delete_vanished(self._execute, load, **stamp) if is_filled else (0, 0)
+        deleted, marked_before = load_marks.delete_vanished(self._run, load, **stamp) if is_filled else (0, 0)
         if load.plan.window.columns:
             return self._fill_columns(self._count("staged"), before)
         if not load.may_repeat_keys and self._has_repeated_keys():  # told before MERGE, which refuses them in its own words
             raise self._unbalanced("a key stands in two rows of it")
         if spec.key and is_filled:
-            back = duckdb_marks.count_back(self._execute, load)
-            actions = Counter(str(action) for (action,) in self._execute(sql.merge(load), **stamp))
-            inserted, updated = actions["INSERT"] + back, actions["UPDATE"] - back
-            unchanged = int(self._execute(sql.count_unchanged(load), **stamp)[0][0])
+            back = load_marks.count_back(self._run, load)
+            new, changed = self._to.count_merged(self._run(sql.merge(self._to, load), **stamp))
+            inserted, updated = new + back, changed - back
+            unchanged = int(self._run(sql.count_unchanged(self._to, load), **stamp)[0][0])
         else:
-            inserted, updated, unchanged = int(self._execute(sql.insert(load), **stamp)[0][0]), 0, 0
+            inserted, updated, unchanged = int(self._run(sql.insert(self._to, load), **stamp)[0][0]), 0, 0
         quarantined = self._count("aside")
-        skipped = count_skipped(self._execute, load)
+        skipped = count_skipped(self._run, load)
         counts = Counts(
             read=load.rows_read,
             inserted=inserted,
@@ -149,9 +145,9 @@ class Commit:
     def _fill_columns(self, staged: int, total: int) -> Counts:
         """Give rows that stand the values of new columns. Rows that are not there, or changed since, are of a later load."""
         load = self._load
-        standing = int(self._execute(sql.count_standing(load))[0][0])
+        standing = int(self._run(sql.count_standing(self._to, load))[0][0])
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
-        updated = len(self._execute(sql.fill(load), **stamp))
+        updated = int(self._run(sql.fill(self._to, load), **stamp)[0][0])
         aside = self._count("aside")
         counts = Counts(load.rows_read, updated=updated, unchanged=standing - updated, superseded=staged - standing, quarantined=aside)
         if not counts.is_balanced or staged + aside != load.rows_read or self._total() != total or self._has_repeated_keys():
@@ -169,15 +165,17 @@ class Commit:
         """Whether a key stands in two rows to load, which neither the source's index nor the gate should have let through."""
         if not self._load.spec.key:
             return False
-        return bool(self._execute(f"select 1 from staged group by {sql.key_list(self._load.spec)} having count(*) > 1 limit 1"))
+        return bool(self._run(f"select 1 from staged group by {sql.key_list(self._to, self._load.spec)} having count(*) > 1 limit 1"))
 
     def _superseded_rows(self) -> int:
         """Count the versions of rows that were read twice and are not the ones that count, good and bad."""
         if not self._load.may_repeat_keys:
             return 0
-        return int(self._execute(sql.count_repeated(self._load))[0][0]) + self._count("excluded") - self._count("aside")
+        return int(self._run(sql.count_repeated(self._to, self._load))[0][0]) + self._count("excluded") - self._count("aside")
 
-    def _unbalanced(self, counts: Counts | str) -> LandingCorrupt:
+    def _unbalanced(self, counts: Counts | str) -> LandingCorrupt | LoadConflict:
+        if not self._is_ours():  # another run changed the table while this one counted
+            return self._overtaken()
         return LandingCorrupt(
             f"the load does not balance: {counts}, manifests say {self._load.rows_read} rows.",
             safe="Nothing was committed; the last load stands.",
@@ -189,7 +187,7 @@ class Commit:
     def _record(self, counts: Counts) -> LedgerEntry:
         load, plan = self._load, self._load.plan
         where = "where source_name = $source and table_name = $table and state = 'open'"
-        is_open = int(self._execute(f"select count(*) from daybreak.quarantine {where}", **self._names)[0][0])
+        is_open = int(self._run(f"select count(*) from daybreak.quarantine {where}", **self._names)[0][0])
         window = {
             "column": plan.window.column,
             "lower": plan.window.lower,
@@ -198,7 +196,6 @@ class Commit:
             **({"keys": len(plan.window.keys)} if plan.window.keys else {}),  # how many: a key may be what has to be forgotten
             **({"columns": plan.window.columns} if plan.window.columns else {}),
         }
-        files = [{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]
         entry = LedgerEntry(
             load_id=plan.load_id,
             source=load.spec.source,
@@ -215,27 +212,40 @@ class Commit:
             quarantined_open=is_open,
             token=load.token,
         )
-        numbers = (counts.read, counts.inserted, counts.updated, counts.unchanged, counts.superseded, counts.quarantined, counts.deleted)
-        row = [entry.load_id, entry.source, entry.table, entry.mode, json.dumps(window), *numbers, entry.total_rows, is_open, entry.chunks]
-        row += [
-            entry.bytes,
-            json.dumps(files),
-            entry.schema_version,
-            load.token,
-            plan.planned_at,
-            entry.data_as_of,
-            self._now,
-            load.released_by,
-        ]
-        self._connection.execute(f"insert into daybreak.ledger values ({', '.join('?' * len(row))})", row)
+        self._run(
+            f"insert into daybreak.ledger ({', '.join(LEDGER)}) values ({', '.join(f'${name}' for name in LEDGER)})",
+            load_id=entry.load_id,
+            source_name=entry.source,
+            table_name=entry.table,
+            mode=entry.mode,
+            window_spec=json.dumps(window),
+            rows_read=counts.read,
+            rows_inserted=counts.inserted,
+            rows_updated=counts.updated,
+            rows_unchanged=counts.unchanged,
+            rows_superseded=counts.superseded,
+            rows_quarantined=counts.quarantined,
+            rows_deleted=counts.deleted,
+            total_rows=entry.total_rows,
+            quarantined_open=is_open,
+            chunks=entry.chunks,
+            bytes=entry.bytes,
+            files=json.dumps([{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]),
+            schema_version=entry.schema_version,
+            token=load.token,
+            planned_at=plan.planned_at,
+            data_as_of=entry.data_as_of,
+            committed_at=self._now,
+            released_by=load.released_by,
+        )
         return entry
 
     def _advance_watermark(self) -> None:
         """Move the watermark on: the one statement that fails if another run was here since this load was planned."""
         load = self._load
-        moved = self._execute(
+        ((moved, *_),) = self._run(
             "update daybreak.watermarks set load_id = $load_id, watermark = $watermark, committed_at = $now "
-            "where source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base returning 1",
+            "where source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base",
             **self._names,
             load_id=load.plan.load_id,
             watermark=codec.dump(codec.WATERMARK, load.watermark),
@@ -243,7 +253,7 @@ class Commit:
             token=load.token,
             base=load.plan.base_load_id,
         )
-        if len(moved) != 1:
+        if moved != 1:
             raise self._overtaken()
 
     def _overtaken(self) -> LoadConflict:
@@ -257,10 +267,10 @@ class Commit:
         )
 
     def _total(self) -> int:
-        return self._count(sql.raw_table(self._load.spec)) - duckdb_marks.count_marked(self._execute, self._load)
+        return self._count(self._to.raw_table(self._load.spec)) - load_marks.count_marked(self._run, self._load)
 
     def _has_rows(self) -> bool:
-        return bool(self._execute(f"select 1 from {sql.raw_table(self._load.spec)} limit 1"))
+        return bool(self._run(f"select 1 from {self._to.raw_table(self._load.spec)} limit 1"))
 
     def _count(self, relation: str) -> int:
-        return int(self._execute(f"select count(*) from {relation}")[0][0])
+        return int(self._run(f"select count(*) from {relation}")[0][0])

@@ -1,17 +1,16 @@
 """The marks of deleted rows in a raw table, inside a load's transaction: the column `_deleted_at`, and who has it set.
 
 A row is marked by the load that finds it gone from the source, and loses its mark to the MERGE that finds it there again; both
-statements are ``duckdb_sql``'s. Not here: what a comparison makes of such rows (``duckdb_parity``).
+statements are ``load_sql``'s. Not here: what a comparison makes of such rows (``parity_side``).
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from pipelines.sync.model import StagedLoad, Watermark
 from pipelines.sync.schema import DELETED_AT
-from pipelines.warehouses import duckdb_sql as sql
-
-Run = Callable[..., list[tuple[Any, ...]]]
+from pipelines.warehouses import load_sql as sql
+from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.load_ddl import kept_name, rename_column
 
 
 def make_room(run: Run, load: StagedLoad, before: Watermark | None) -> tuple[str, str] | None:
@@ -21,34 +20,33 @@ def make_room(run: Run, load: StagedLoad, before: Watermark | None) -> tuple[str
     """
     if before is None or before.has_marks or not load.watermark.has_marks:
         return None
-    columns = "select column_name from duckdb_columns() where schema_name = $schema and table_name = $table"
-    standing = {str(name).casefold(): str(name) for (name,) in run(columns, schema=f"raw_{load.spec.source}", table=load.spec.name)}
+    standing = {name.casefold(): name for name in run.columns(load.spec)}
     if DELETED_AT not in standing:
         return None
-    kept = sql.kept_name(DELETED_AT, load.plan.schema_version, standing)
-    run(sql.rename_column(sql.raw_table(load.spec), standing[DELETED_AT], kept))
+    kept = kept_name(DELETED_AT, load.plan.schema_version, standing)
+    run(rename_column(run.dialect, run.dialect.raw_table(load.spec), standing[DELETED_AT], kept))
     return DELETED_AT, kept
 
 
 def add_column(run: Run, load: StagedLoad) -> None:
     """Give the raw table the column, if it is to have it and has not."""
     if load.watermark.has_marks:
-        run(f"alter table {sql.raw_table(load.spec)} add column if not exists {sql.MARK_COLUMN}")
+        run(f"alter table {run.dialect.raw_table(load.spec)} add column if not exists {run.dialect.mark_column}")
 
 
 def count_marked(run: Run, load: StagedLoad) -> int:
     """Return how many rows of the table are marked."""
-    return _count(run, f"select count({DELETED_AT}) from {sql.raw_table(load.spec)}") if load.watermark.has_marks else 0
+    return _count(run, f"select count({DELETED_AT}) from {run.dialect.raw_table(load.spec)}") if load.watermark.has_marks else 0
 
 
 def count_back(run: Run, load: StagedLoad) -> int:
     """Return how many rows are marked and are to be loaded, so that they lose their mark: they are in the source again."""
-    return _count(run, sql.count_back(load)) if load.watermark.has_marks else 0
+    return _count(run, sql.count_back(run.dialect, load)) if load.watermark.has_marks else 0
 
 
 def delete_vanished(run: Run, load: StagedLoad, **stamp: Any) -> tuple[int, int]:  # noqa: ANN401 - SQL values
     """Delete or mark the rows that are gone; return how many, and how many of those that were deleted had been marked before."""
-    statement = sql.delete_vanished(load)
+    statement = sql.delete_vanished(run.dialect, load)
     if statement is None:
         return 0, 0
     marked = count_marked(run, load)

@@ -1,0 +1,174 @@
+"""What two warehouses spell differently. Every statement of a load is written once, over these few words; see decision 0010."""
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Protocol
+
+import pyarrow as pa
+
+from pipelines.sync.model import StagedLoad
+from pipelines.sync.schema import DELETED_AT
+from pipelines.sync.shape import Column
+from pipelines.sync.spec import TableSpec
+
+NAMED = re.compile(r"\$([a-z_][a-z_0-9]*)")  # a parameter in a statement
+INSTANT = pa.timestamp("us", tz="UTC")
+
+
+def is_instant(arrow_type: pa.DataType) -> bool:
+    """Whether values of a type are instants, which are in a day only where the time zone is said."""
+    return pa.types.is_timestamp(arrow_type) and arrow_type.tz is not None
+
+
+def as_rows(rows: Sequence[Sequence[Any]]) -> str:
+    """Return rows as one value for ``Dialect.rows``: a JSON array of arrays."""
+    return json.dumps(rows, default=str, ensure_ascii=False)
+
+
+class Dialect(ABC):
+    """The SQL of one warehouse. Pure text, no connection.
+
+    Parameters of a statement are named ``$name``; a list is one parameter, of which ``members`` makes rows.
+    """
+
+    create: ClassVar[str] = "create table"  # how a raw table is made
+    merged: ClassVar[str] = ""  # what a MERGE ends with, so that it tells what it did
+    types: ClassVar[dict[pa.DataType, str]]
+
+    @abstractmethod
+    def quote(self, name: str) -> str:
+        """Return ``name`` as an identifier."""
+
+    @abstractmethod
+    def members(self, parameter: str, type_: str = "varchar") -> str:
+        """Return the SELECT of the values of a list, ``$parameter``."""
+
+    @abstractmethod
+    def rows(self, parameter: str, columns: Mapping[str, str]) -> str:
+        """Return the SELECT of the values of ``$parameter``, see ``as_rows``, under the names and types of ``columns``."""
+
+    @abstractmethod
+    def json_item(self, array: str, number: int) -> str:
+        """Return the text at a position (from 0) of a JSON array."""
+
+    @abstractmethod
+    def day_of(self, column: str, time_zone: str | None) -> str:
+        """Return the day of ``column``: in ``time_zone``, if it is an instant."""
+
+    @abstractmethod
+    def as_text(self, column: str, arrow_type: pa.DataType) -> str:
+        """Return a value's text as the quarantine has it; see ``sync.land.as_text``."""
+
+    @abstractmethod
+    def canonical(self, column: Column) -> str:
+        """Return a value's canonical text, NULL for NULL; see ``sources.postgres_parity``."""
+
+    @abstractmethod
+    def hex_number(self, digits: str) -> str:
+        """Return the number that hex digits (at most 15) are."""
+
+    @abstractmethod
+    def shifted(self, number: str, bits: int) -> str:
+        """Return the text of an integer without its last bits: of the greatest whole number that is not above the quotient."""
+
+    @abstractmethod
+    def texts(self, values: Sequence[str]) -> str:
+        """Return an array of texts, which ``read_texts`` reads."""
+
+    @abstractmethod
+    def read_texts(self, value: Any) -> tuple[str | None, ...]:  # noqa: ANN401 - as the driver has it
+        """Return the texts of an array that was fetched."""
+
+    @abstractmethod
+    def masked(self, original: str, name: str, mask: str) -> str:
+        """Return a JSON object (text) in which the value of a key is a mask."""
+
+    @abstractmethod
+    def has_key(self, original: str, name: str) -> str:
+        """Return the test that a JSON object (text) has a key."""
+
+    @abstractmethod
+    def widen(self, table: str, column: Column) -> list[str]:
+        """Return the DDL that gives a column a type which holds every old value."""
+
+    @abstractmethod
+    def count_merged(self, rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
+        """Return how many rows a MERGE inserted and updated, from what it returned."""
+
+    def type_of(self, arrow_type: pa.DataType) -> str:
+        """Return the column type that holds every value of ``arrow_type``."""
+        if pa.types.is_decimal(arrow_type):
+            return f"decimal({arrow_type.precision}, {arrow_type.scale})"
+        return self.types[arrow_type]
+
+    def comment(self, text: str | None) -> str:
+        """Return a comment as a literal, because DDL takes no parameters."""
+        return "null" if text is None else "'" + text.replace("'", "''") + "'"
+
+    def schema_name(self, spec: TableSpec) -> str:
+        """Return the schema of a source's raw tables."""
+        return self.quote(f"raw_{spec.source}")
+
+    def raw_table(self, spec: TableSpec) -> str:
+        """Return the name of a raw table."""
+        return f"{self.schema_name(spec)}.{self.quote(spec.name)}"
+
+    def engine_columns(self, spec: TableSpec) -> list[str]:
+        """Return the definitions of the columns that are the engine's own."""
+        own = [f"{self.quote('_load_id')} varchar", f"{self.quote('_loaded_at')} {self.types[INSTANT]}"]
+        return [*own, self.mark_column] if spec.marks_deleted else own
+
+    @property
+    def mark_column(self) -> str:
+        """The definition of the column of marks."""
+        return f"{self.quote(DELETED_AT)} {self.types[INSTANT]}"
+
+
+class Later(Protocol):
+    """Takes a statement that is run later, in the load's transaction."""
+
+    def __call__(self, statement: str, **parameters: Any) -> object:  # noqa: ANN401 - SQL values
+        """Take one statement."""
+
+
+class Run(ABC):
+    """Runs a statement with those of the named values that it mentions.
+
+    Returns its rows; of a statement that changes rows, one row whose first value says how many.
+    """
+
+    dialect: Dialect
+
+    @abstractmethod
+    def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
+        """Run one statement."""
+
+    @abstractmethod
+    def columns(self, spec: TableSpec, kept_as: str | None = None) -> dict[str, str]:
+        """Return the columns of a raw table, or of what it was once, and their types as the warehouse names them."""
+
+    @abstractmethod
+    def type_name(self, type_: str) -> str:
+        """Return what ``columns`` calls a type."""
+
+    @abstractmethod
+    def keep_table(self, spec: TableSpec, version: int) -> None:
+        """Keep a raw table under another name, see ``load_ddl.kept_name``, so that it can be loaded anew."""
+
+    @abstractmethod
+    def stage_landed(self, load: StagedLoad) -> None:
+        """Make ``landed`` and ``excluded`` of a load's files, in the place of those of an earlier load; see ``load_sql``."""
+
+    @abstractmethod
+    def stage_accepted(self, query: str, *, is_read_once: bool) -> None:
+        """Make ``staged`` of a query."""
+
+    @abstractmethod
+    def make_rows(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+        """Make a temporary table of a few values."""
+
+    @abstractmethod
+    def tables(self, spec: TableSpec) -> list[str]:
+        """Return the names of the tables in a raw table's schema."""

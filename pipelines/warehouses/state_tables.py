@@ -1,0 +1,93 @@
+"""The tables of schema ``daybreak`` outside of a load: who may load, what is approved, what was forgotten."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from pipelines.sync.model import SchemaVersion
+from pipelines.sync.protocols import Traces, WarehouseState
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.spec import TableSpec
+from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.load_shape import comment_on, create_raw_table, record_version
+from pipelines.warehouses.state_ledger import read_approvals, read_days, read_entries, read_versions, read_watermarks
+from pipelines.warehouses.state_parity import read_results
+
+_MINE = "source_name = $source and table_name = $table"
+
+
+def give_identity(run: Run) -> None:
+    """Give the warehouse an identity of its own, unless it has one."""
+    if not run("select 1 from daybreak.warehouse"):
+        run("insert into daybreak.warehouse (warehouse_id, created_at) values ($id, $now)", id=uuid.uuid4().hex, now=datetime.now(UTC))
+
+
+def read_state(run: Run, tables: Sequence[str]) -> WarehouseState:
+    """Return the truth about ``tables`` (ids), with their newest ledger entries."""
+    ((warehouse_id,),) = run("select warehouse_id from daybreak.warehouse")
+    return WarehouseState(
+        warehouse_id=warehouse_id,
+        watermarks=read_watermarks(run, tables),
+        entries=read_entries(run, tables),
+        days=read_days(run, tables),
+        versions=read_versions(run, tables),
+        approvals=read_approvals(run, tables),
+        compared=read_results(run, tables),
+    )
+
+
+def claim(run: Run, spec: TableSpec) -> int:
+    """Take the table's next fencing token; the caller's transaction makes it one step."""
+    names = {"source": spec.source, "table": spec.name}
+    ((taken, *_),) = run(f"update daybreak.watermarks set token = token + 1 where {_MINE}", **names)
+    if not taken:
+        run("insert into daybreak.watermarks (source_name, table_name, token) values ($source, $table, 1)", **names)
+    ((token,),) = run(f"select token from daybreak.watermarks where {_MINE}", **names)
+    return int(token)
+
+
+def ensure_table(run: Run, spec: TableSpec, schema: TableSchema, told: Sequence[str]) -> int:
+    """Make the empty raw table and its first schema version, unless they are there; see ``Warehouse.ensure_table``."""
+    versions = read_versions(run, [spec.id]).get(spec.id, ())
+    known = versions[-1] if versions else None
+    if known and (known.schema == schema or known.schema.shape != schema.shape):
+        return known.version
+    if not known:
+        create_raw_table(run, spec, schema)
+    version = SchemaVersion(known.version + 1 if known else 1, schema, tuple(told), datetime.now(UTC))
+    comment_on(run, spec, schema)
+    record_version(run, spec, version, "held")
+    return version.version
+
+
+def record_approval(run: Run, spec: TableSpec, approval: str, told: Sequence[str], approved_by: str) -> None:
+    """Keep an approval on record."""
+    run(
+        "insert into daybreak.approvals (source_name, table_name, approval, changes, approved_by, approved_at) "
+        "values ($source, $table, $approval, $changes, $approved_by, $now)",
+        source=spec.source,
+        table=spec.name,
+        approval=approval,
+        changes=json.dumps(list(told), ensure_ascii=False),
+        approved_by=approved_by,
+        now=datetime.now(UTC),
+    )
+
+
+def drop_closed(run: Run, before: datetime) -> int:
+    """Delete quarantine entries that were closed before an instant."""
+    ((gone, *_),) = run("delete from daybreak.quarantine where closed_at < $before", before=before)
+    return int(gone)
+
+
+def read_traces(run: Run) -> Traces:
+    """Return whether values that must not stay may be readable in the store's files still."""
+    ((noted, erased),) = run("select count(*), count(erased_at) from daybreak.traces")
+    return "none" if not noted else "erased" if noted == erased else "fresh"
+
+
+def last_forgotten_at(run: Run) -> datetime | None:
+    """Return when rows were forgotten last, in any table."""
+    ((found,),) = run("select max(forgotten_at) from daybreak.forgotten")
+    return found  # type: ignore[no-any-return]
