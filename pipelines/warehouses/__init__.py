@@ -11,9 +11,9 @@ def duckdb_file(url: str) -> Path:
     """Return the file of a ``duckdb:///`` URL. Raises ``ConfigError`` for any other warehouse."""
     if not url.startswith("duckdb:///"):
         raise ConfigError(
-            [f"DAYBREAK_WAREHOUSE_URL: {url.partition('://')[0]!r} is not a warehouse that is supported so far."],
+            [f"DAYBREAK_WAREHOUSE_URL: {url.partition('://')[0]!r} is no warehouse that Daybreak knows."],
             safe="Nothing was read or written.",
-            remedy="Use duckdb:///path/to/warehouse.duckdb",
+            remedy="Use duckdb:///path/to/warehouse.duckdb, or snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME",
         )
     path = url.removeprefix("duckdb:///")
     return Path(path if path.startswith("/") else f"/{path}") if url.startswith("duckdb:////") else Path(path).absolute()
@@ -21,6 +21,10 @@ def duckdb_file(url: str) -> Path:
 
 def open_warehouse(url: str, lock_wait_seconds: float) -> Warehouse:
     """Return the warehouse behind ``url``; nothing is opened before the first question."""
+    if is_snowflake(url):
+        from pipelines.warehouses.snowflake import SnowflakeWarehouse
+
+        return SnowflakeWarehouse(url)
     file = duckdb_file(url)
     from pipelines.warehouses.duckdb import DuckDBWarehouse
 
@@ -28,7 +32,16 @@ def open_warehouse(url: str, lock_wait_seconds: float) -> Warehouse:
 
 
 def open_dialect(url: str) -> Dialect:
-    """Return the SQL that the warehouse behind ``url`` speaks; dbt calls its kinds as the URL's schemes."""
+    """Return the SQL that the warehouse behind ``url`` speaks; the name of a dbt adapter will do."""
+    if is_snowflake(url):
+        from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+
+        return SnowflakeDialect()
     from pipelines.warehouses.duckdb_dialect import DuckDBDialect
 
     return DuckDBDialect()
+
+
+def is_snowflake(url: str) -> bool:
+    """Whether a URL, or a dbt adapter's name, is Snowflake's."""
+    return url.partition("://")[0] == "snowflake"

@@ -1,0 +1,195 @@
+"""Snowflake as a Warehouse: a load's files are staged and its columns made first, then one transaction does the rest."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipelines.errors import CommitUnknown, WarehouseUnavailable
+from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad, WaitingRows
+from pipelines.sync.protocols import Traces, WarehouseState
+from pipelines.sync.shape import TableSchema
+from pipelines.sync.sides import ComparedBuckets, ParityResult, StoredBucket
+from pipelines.sync.spec import TableSpec
+from pipelines.sync.steps import step
+from pipelines.warehouses import state_tables
+from pipelines.warehouses.load_commit import Commit
+from pipelines.warehouses.load_masks import find_kept_tables
+from pipelines.warehouses.parity_side import HashingSide
+from pipelines.warehouses.snowflake_access import Sessions, SnowflakeRun, is_drivers, is_refused
+from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.snowflake_swap import finish_swaps, make_beside, note_swap
+from pipelines.warehouses.state_ledger import find_entry
+from pipelines.warehouses.state_parity import read_parity, record_parity
+from pipelines.warehouses.state_quarantine import count_entries, find_waiting, read_entries
+
+HAS_STATE = "select 1 from information_schema.tables where table_schema = 'DAYBREAK' and table_name = 'RECONCILIATIONS'"
+STATE_DDL = (Path(__file__).parent / "snowflake_state.sql").read_text(encoding="utf-8")
+
+
+class SnowflakeWarehouse:
+    """A database of a Snowflake account. Nobody signs in before the first question."""
+
+    is_free_to_ask = False
+
+    def __init__(self, url: str) -> None:
+        """Read the URL. Raises ``ConfigError`` that names every mistake in it."""
+        self._sessions, self._has_state = Sessions(url), False
+
+    def close(self) -> None:
+        """Sign out; safe to call twice."""
+        self._sessions.close()
+
+    def read_state(self, tables: Sequence[str]) -> WarehouseState:
+        """Return the truth about ``tables`` (ids), with their newest ledger entries."""
+        with self._run("read the state") as run:
+            return state_tables.read_state(run, tables)
+
+    def claim(self, spec: TableSpec) -> int:
+        """Take the table's next fencing token, after what a crash has left to do."""
+        with self._run(f"claim {spec.id}") as run:
+            finish_swaps(run, spec)
+            with _transaction(run):
+                return state_tables.claim(run, spec)
+
+    def ensure_table(self, spec: TableSpec, schema: TableSchema, told: Sequence[str]) -> int:
+        """Make the empty raw table and its first schema version, unless they are there; see ``Warehouse.ensure_table``."""
+        with self._run(f"create {spec.id}") as run:
+            return state_tables.ensure_table(run, spec, schema, told)
+
+    def approve(self, spec: TableSpec, approval: str, told: Sequence[str], approved_by: str) -> None:
+        """Keep an approval on record; see ``Warehouse.approve``."""
+        with self._run(f"approve a change of {spec.id}") as run:
+            state_tables.record_approval(run, spec, approval, told, approved_by)
+
+    def commit(self, load: StagedLoad) -> LedgerEntry:
+        """Make the load visible in one transaction, the fence last; see ``snowflake_swap`` for one that changes columns."""
+        with self._run(f"load {load.plan.load_id} of {load.spec.id}") as run:
+            finish_swaps(run, load.spec)
+            suffix = make_beside(run, load)
+            commit = Commit(run.beside(suffix) if suffix else run, load)
+            commit.prepare()
+            with _transaction(run, load):
+                if suffix:
+                    note_swap(run, load, suffix)
+                entry = commit.apply()
+            if suffix:
+                with step("commit.swap"):
+                    finish_swaps(run, load.spec)
+            return entry
+
+    def find_load(self, load_id: str) -> LedgerEntry | None:
+        """Ask the ledger whether a load committed. Raises ``CommitUnknown`` while nobody answers."""
+        try:
+            with self._run(f"look for load {load_id}") as run:
+                return find_entry(run, load_id)
+        except WarehouseUnavailable as error:
+            raise _unknown(load_id, str(error)) from error
+
+    def count_quarantine(self, tables: Sequence[str]) -> Sequence[QuarantineCount]:
+        """Return what stands in quarantine, by table, column and reason."""
+        with self._run("read the quarantine") as run:
+            return count_entries(run, tables)
+
+    def read_quarantine(
+        self, spec: TableSpec, state: QuarantineState | None, key: str | None, limit: int | None
+    ) -> Sequence[QuarantineEntry]:
+        """Return the table's entries of one state and one key, or all."""
+        with self._run("read the quarantine") as run:
+            return read_entries(run, spec, state, key, limit)
+
+    def find_waiting(self, spec: TableSpec, key: str | None) -> WaitingRows:
+        """Return which open rows of the table can be read again by key, and how many cannot."""
+        with self._run("read the quarantine") as run:
+            return find_waiting(run, spec, key)
+
+    def drop_closed(self, before: datetime) -> int:
+        """Delete the quarantine entries that were closed before an instant."""
+        with self._run("drop closed quarantine entries") as run:
+            return state_tables.drop_closed(run, before)
+
+    def traces(self) -> Traces:
+        """Return whether values that must not stay may be kept for time travel."""
+        with self._run("look for traces") as run:
+            return state_tables.read_traces(run)
+
+    def erase_traces(self, *, is_settled: bool) -> None:
+        """End the time travel of what was deleted or replaced; Snowflake clears it away in the background."""
+        with self._run("erase deleted rows") as run:
+            named = run("select distinct source_name, table_name from daybreak.traces")
+            to = run.dialect
+            traced = [f"{to.quote(f'raw_{source}')}.{to.quote(table)}" for source, table in named]
+            for table in (*traced, "daybreak.quarantine", "daybreak.schema_versions"):
+                run(f"alter table if exists {table} set data_retention_time_in_days = 0")
+                run(f"alter table if exists {table} unset data_retention_time_in_days")
+            if is_settled:
+                run("delete from daybreak.traces")
+            else:
+                run("update daybreak.traces set erased_at = $now where erased_at is null", now=datetime.now(UTC))
+
+    def kept_tables(self, spec: TableSpec) -> Sequence[str]:
+        """Return the names of what the raw table was before it was loaded anew."""
+        with self._run(f"look for older tables of {spec.id}") as run:
+            return find_kept_tables(run, spec)
+
+    def last_forgotten_at(self) -> datetime | None:
+        """Return when rows were forgotten last."""
+        with self._run("read when rows were forgotten") as run:
+            return state_tables.last_forgotten_at(run)
+
+    def side(self) -> HashingSide:
+        """Return what hashes the raw tables' rows; see ``Warehouse.side``."""
+        return HashingSide(SnowflakeDialect(), self._run)
+
+    def read_parity(self, spec: TableSpec) -> Mapping[str, StoredBucket]:
+        """Return the table's buckets as they were compared last."""
+        with self._run(f"read the parity of {spec.id}") as run:
+            return read_parity(run, spec)
+
+    def record_parity(self, spec: TableSpec, result: ParityResult, buckets: ComparedBuckets) -> None:
+        """Keep a comparison: its numbers, and the buckets that it hashed."""
+        with self._run(f"record the parity of {spec.id}") as run, _transaction(run):
+            record_parity(run, spec, result, buckets)
+
+    @contextmanager
+    def _run(self, purpose: str) -> Iterator[SnowflakeRun]:
+        with self._sessions.open(purpose) as run:
+            if not self._has_state:
+                run("create schema if not exists daybreak")
+                if not run(HAS_STATE):
+                    for statement in STATE_DDL.split(";\n"):
+                        if statement.strip():
+                            run(statement)
+                state_tables.give_identity(run)
+                self._has_state = True
+            run("use schema daybreak")  # where a session's own tables and stages are
+            yield run
+
+
+@contextmanager
+def _transaction(run: SnowflakeRun, load: StagedLoad | None = None) -> Iterator[None]:
+    """Commit what is done inside, or nothing of it. Raises ``CommitUnknown`` if nobody can tell whether a load was committed."""
+    run("begin")
+    try:
+        yield
+    except BaseException:
+        # Snowflake keeps a transaction open after an error. The first error is the one to tell; closing ends it too.
+        with suppress(Exception):
+            run("rollback")
+        raise
+    with step("commit.transaction"):
+        try:
+            run("commit")
+        except Exception as error:
+            if load and is_drivers(error) and not is_refused(error):
+                raise _unknown(load.plan.load_id, str(error)) from error
+            raise
+
+
+def _unknown(load_id: str, text: str) -> CommitUnknown:
+    return CommitUnknown(
+        f"the connection broke while load {load_id} was committed: {text}",
+        safe="It was committed whole or not at all; the ledger knows, and the next run asks it.",
+        remedy="Run again.",
+        load_id=load_id,
+    )

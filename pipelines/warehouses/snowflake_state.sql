@@ -1,0 +1,158 @@
+-- The truth: written only in the transaction of the load it tells about, readable by anybody with SQL.
+
+create transient table if not exists daybreak.warehouse (warehouse_id varchar not null, created_at timestamp_tz(6) not null);
+
+-- One row per committed load, insert only. window_spec, counts, files and schema are JSON.
+create transient table if not exists daybreak.ledger (
+    load_id varchar not null,
+    source_name varchar not null,
+    table_name varchar not null,
+    mode varchar not null,
+    window_spec varchar not null,
+    rows_read bigint not null,
+    rows_inserted bigint not null,
+    rows_updated bigint not null,
+    rows_unchanged bigint not null,
+    rows_superseded bigint not null,
+    rows_quarantined bigint not null,
+    rows_deleted bigint not null,
+    total_rows bigint not null,
+    quarantined_open bigint not null,
+    chunks integer not null,
+    bytes bigint not null,
+    files varchar not null,
+    schema_version integer not null,
+    token bigint not null,
+    planned_at timestamp_tz(6) not null,
+    data_as_of timestamp_tz(6) not null,
+    committed_at timestamp_tz(6) not null,
+    released_by varchar
+);
+
+-- Where each table stands, who may move it on (token), and what was observed of the source (JSON).
+create transient table if not exists daybreak.watermarks (
+    source_name varchar not null,
+    table_name varchar not null,
+    token bigint not null,
+    load_id varchar,
+    watermark varchar,
+    committed_at timestamp_tz(6)
+);
+
+-- One row per committed day of a partitioned table; load_id changes when the day's content does.
+create transient table if not exists daybreak.windows (
+    source_name varchar not null,
+    table_name varchar not null,
+    day date,
+    row_count bigint not null,
+    digest varchar not null,
+    load_id varchar not null,
+    committed_at timestamp_tz(6) not null
+);
+
+create transient table if not exists daybreak.schema_versions (
+    source_name varchar not null,
+    table_name varchar not null,
+    version integer not null,
+    state varchar not null, -- intended or done
+    table_schema varchar not null,
+    load_id varchar not null,
+    recorded_at timestamp_tz(6) not null,
+    changes varchar -- what had changed since the version before: an array of sentences
+);
+
+-- Who allowed which changes of a table's schema; insert only.
+create transient table if not exists daybreak.approvals (
+    source_name varchar not null,
+    table_name varchar not null,
+    approval varchar not null, -- of just these changes, from just this schema
+    changes varchar not null,
+    approved_by varchar not null,
+    approved_at timestamp_tz(6) not null
+);
+
+-- What columns of raw tables were called before their source renamed them, so that models which still say it can be built.
+create transient table if not exists daybreak.former_names (
+    source_name varchar not null,
+    table_name varchar not null,
+    former_name varchar not null,
+    current_name varchar not null
+);
+
+create transient table if not exists daybreak.quarantine (
+    source_name varchar not null,
+    table_name varchar not null,
+    key varchar, -- JSON array of the key's values as text
+    column_name varchar not null,
+    reason varchar not null,
+    original varchar not null, -- JSON of the row as text, after masks
+    day date,
+    load_id varchar not null,
+    state varchar not null, -- open, fixed or replayed
+    quarantined_at timestamp_tz(6) not null,
+    closed_at timestamp_tz(6),
+    stale_load_id varchar -- the load whose older version of the row stands in the raw table; NULL: none does
+);
+
+-- A load that was made beside its raw table, because DDL cannot be undone, and is to take its place; the row goes when it has.
+create transient table if not exists daybreak.swaps (
+    source_name varchar not null,
+    table_name varchar not null,
+    load_id varchar not null,
+    suffix varchar not null, -- of the name that it was made under
+    kept_as varchar -- what the older table is called from then on; NULL: it goes
+);
+
+-- Each bucket of a table as it was compared last. Digests are sums of 60-bit numbers, as text; checked_at: when the source hashed it.
+create transient table if not exists daybreak.parity (
+    source_name varchar not null,
+    table_name varchar not null,
+    bucket varchar not null,
+    source_rows bigint,
+    warehouse_rows bigint,
+    source_digest varchar,
+    warehouse_digest varchar,
+    checked_at timestamp_tz(6) not null
+);
+
+create transient table if not exists daybreak.deliveries (
+    delivery varchar not null,
+    version varchar not null,
+    content_sha256 varchar not null,
+    data_as_of timestamp_tz(6),
+    published_at timestamp_tz(6) not null
+);
+
+-- Deleted values that Snowflake may still keep for time travel. `erased_at`: their retention was ended, but a model on the table may
+-- have kept them since; the row goes when it is ended after all models were built.
+create transient table if not exists daybreak.traces (
+    source_name varchar not null,
+    table_name varchar not null,
+    noted_at timestamp_tz(6) not null,
+    erased_at timestamp_tz(6)
+);
+
+-- One row per request to forget rows. Which rows they were is not kept: that would be remembering them.
+create transient table if not exists daybreak.forgotten (
+    source_name varchar not null,
+    table_name varchar not null,
+    keys bigint not null,
+    load_id varchar not null,
+    forgotten_by varchar not null,
+    quarantine_entries bigint not null,
+    forgotten_at timestamp_tz(6) not null
+);
+
+-- One row per comparison of a table with its source, insert only. Which keys differed is not kept: a key may have to be forgotten.
+create transient table if not exists daybreak.reconciliations (
+    source_name varchar not null,
+    table_name varchar not null,
+    outcome varchar not null, -- equal, differs or held
+    source_rows bigint not null,
+    warehouse_rows bigint not null,
+    rows_missing bigint not null,
+    rows_extra bigint not null,
+    rows_different bigint not null,
+    result varchar not null, -- all numbers, and what was told
+    compared_at timestamp_tz(6) not null -- the source's time
+);
