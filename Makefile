@@ -79,7 +79,10 @@ format: $(VENV)/.dev ## Rewrite the code in the project's style
 docs: $(VENV)/.run ## Renew what is generated: the tables of docs/catalog.md and the catalog's JSON schema
 	@$(BIN)/python -m pipelines.catalog.document
 
+# The tests' versions first, then the user's among them: what is tested is what is installed.
+COMPILE := uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
+
 .PHONY: lock
 lock: ## Choose versions anew within pyproject.toml (needs uv)
-	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o locks/run.txt
-	uv pip compile pyproject.toml --group build --group dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -c locks/run.txt -o locks/dev.txt
+	$(COMPILE) --group dev --extra snowflake -o locks/dev.txt
+	$(COMPILE) -c locks/dev.txt -o locks/run.txt

@@ -1,0 +1,106 @@
+"""SHOW and DESCRIBE, in the few columns that dbt and people read."""
+
+import re
+from typing import TYPE_CHECKING
+
+from tests.snowflake.double.errors import missing
+from tests.snowflake.double.names import DECODED, decode, literal, parse_name
+from tests.snowflake.double.session_rows import fetch
+from tests.snowflake.double.transactions import EVERYTHING, Statement
+from tests.snowflake.double.wire import OTHER, Result, make_result
+
+if TYPE_CHECKING:
+    from tests.snowflake.double.session import Session
+
+_SHOW = re.compile(
+    r"show\s+(?:terse\s+)?(\w+(?:\s+keys)?)(?:\s+history)?(?:\s+like\s+('(?:[^'])*'))?(?:\s+in\s+(.*?))?(?:\s+limit\s+(\d+).*)?$",
+    re.I | re.S,
+)
+_DESCRIBE = re.compile(r"desc(?:ribe)?\s+(table|view)\s+(\S+)(?:\s+type\s*=.*)?$", re.I)
+_RELATIONS = """
+    select now() as created_on, table_name as name, {kind} as kind, table_catalog as database_name, table_schema as schema_name,
+        coalesce(comment, '') as comment, row_count as rows, table_owner as owner, '' as text, 'OFF' as is_dynamic, 'N' as is_iceberg
+    from memory.main._tables where {where} order by 4, 5, 2
+"""
+
+
+def run(session: "Session", sql: str) -> Result:
+    if found := _DESCRIBE.match(sql):
+        return _describe(session, found[2])
+    found = _SHOW.match(sql)
+    kind = found[1].upper() if found else ""
+    assert found is not None or not kind
+    like = found[2][1:-1] if found and found[2] else None
+    where = _where(session, found[3] if found else None)
+    match kind:
+        case "TABLES" | "VIEWS" | "OBJECTS":
+            wanted = {"TABLES": " and table_type = 'BASE TABLE'", "VIEWS": " and table_type = 'VIEW'"}.get(kind, "")
+            name = "case when table_type = 'VIEW' then 'VIEW' else 'TABLE' end"
+            query = _RELATIONS.format(kind=name, where=where + wanted)
+        case "SCHEMAS":
+            of = where.replace("table_catalog", "catalog_name")
+            query = (
+                "select now() as created_on, schema_name as name, 'N' as is_default, 'N' as is_current, catalog_name as database_name,"
+                f" schema_owner as owner, '' as comment from memory.main._information_schemata where {of} order by 2"
+            )
+        case "DATABASES":
+            names = ", ".join(f"({literal(decode(name))})" for name in sorted(session.store.databases)) or "(null)"
+            query = f"select now() as created_on, name, 'N' as is_default, 'LOADER' as owner from (values {names}) as d (name)"
+        case "PARAMETERS":
+            known = sorted(session.parameters.items())
+            rows = [(key, value, "", "SESSION") for key, value in known if like is None or key == like.upper()]
+            return make_result({"key": "text", "value": "text", "default": "text", "level": "text"}, rows, OTHER)
+        case "COLUMNS":
+            query = (
+                'select table_name, table_schema as schema_name, column_name, full_type as data_type, is_nullable as "null?",'
+                f" comment, table_catalog as database_name from memory.main._columns where {where} order by 2, 1, ordinal_position"
+            )
+        case _:
+            return make_result({"created_on": "text", "name": "text"}, [], OTHER)
+    if like is not None:
+        query = f"select * from ({query}) where {'column_name' if kind == 'COLUMNS' else 'name'} ilike {literal(like)}"
+    limit = f" limit {found[4]}" if found and found[4] else ""
+    return fetch(session.transaction.query(Statement(query + limit, reads=frozenset({EVERYTHING}))))
+
+
+def _where(session: "Session", scope: str | None) -> str:
+    """SQL for what ``IN …`` names; without it, the session's place."""
+    words = re.match(r"(?:(account|database|schema|table|view)\b)?\s*(\S+)?", scope or "", re.I)
+    kind = (words[1] or "").lower() if words else ""
+    parts = [decode(part) for part in parse_name(words[2])] if words and words[2] else []
+    if kind == "account":
+        return "true"
+    here = [decode(part) for part in (session.place.database, session.place.schema) if part]
+    if not scope:
+        parts, kind = here, "schema"
+    if kind == "database":
+        parts = parts or here[:1]
+    elif kind in ("table", "view"):
+        parts = [*here, *parts][-3:]
+    elif len(parts) == 1 and scope and here:
+        parts = [here[0], *parts]
+    names = ("table_catalog", "table_schema", "table_name")
+    return " and ".join(f"{name} = {literal(part)}" for name, part in zip(names, parts, strict=False)) or "true"
+
+
+def _describe(session: "Session", name: str) -> Result:
+    stored = session.place.stored(session.place.complete(parse_name(name)))
+    # A temporary table is in no catalog that others see.
+    where = f"database_name = {literal(stored[0])} and schema_name = {literal(stored[1])} and relation = {literal(stored[2])}"
+    source = "memory.main._columns" if stored[0] != "temp" else f"({_TEMPORARY})"
+    query = (
+        "select column_name as name, full_type as type, 'COLUMN' as kind, if(is_nullable = 'YES', 'Y', 'N') as \"null?\","
+        f' column_default as "default", comment from {source} where {where} order by ordinal_position'
+    )
+    result = fetch(session.transaction.query(Statement(query, reads=frozenset({EVERYTHING}))))
+    if not result.table.num_rows:
+        raise missing("Object", name)
+    return result
+
+
+_TEMPORARY = f"""
+    select {DECODED.format("column_name")} as column_name, comment::json->>'$.type' as full_type,
+        if(is_nullable, 'YES', 'NO') as is_nullable, column_default, comment::json->>'$.comment' as comment,
+        database_name, schema_name, table_name as relation, column_index as ordinal_position
+    from duckdb_columns()
+"""
