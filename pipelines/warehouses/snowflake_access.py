@@ -209,14 +209,13 @@ class SnowflakeRun(Run):
 
     def stage_accepted(self, query: str, *, is_read_once: bool) -> None:
         """Make ``staged``."""
-        self(f"create temporary {'view' if is_read_once else 'table'} staged as {query}")
+        self(f"create temporary table staged as {query}")
 
     def make_rows(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
         """Make a temporary table of a few values."""
         self(f"create temporary table {table} as {self.dialect.rows('rows', columns)}", rows=as_rows(rows))
 
     def _drop_staging(self) -> None:
-        self("drop view if exists staged")
         for name in ("staged", "landed", "aside", "aside_files", "excluded", "asked", "skipped", "changed", "still_bad"):
             self(f"drop table if exists {name}")
         self("drop stage if exists landing")

@@ -1,6 +1,5 @@
 """What every Warehouse must keep: another implementation joins by one more way to open it."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,12 +18,12 @@ from pipelines.warehouses import open_warehouse
 SPEC = TableSpec("shop", "public", "t", "snapshot", key=("id",))
 SCHEMA = TableSchema((Column("id", "bigint", pa.int64(), False, 1), Column("name", "text", pa.string(), True, 2)), "1", has_unique_key=True)
 NOW = datetime(2026, 3, 10, tzinfo=UTC)
-WAREHOUSES: dict[str, Callable[[Path], Warehouse]] = {"duckdb": lambda folder: open_warehouse(f"duckdb:///{folder}/w.duckdb", 10)}
 
 
-@pytest.fixture(params=list(WAREHOUSES))
+@pytest.fixture(params=["duckdb", "snowflake"])
 def warehouse(request: pytest.FixtureRequest, tmp_path: Path) -> Warehouse:
-    return WAREHOUSES[request.param](tmp_path)
+    url = request.getfixturevalue("snowflake_url") if request.param == "snowflake" else f"duckdb:///{tmp_path}/w.duckdb"
+    return open_warehouse(url, 10)
 
 
 def stage(folder: Path, load_id: str, ids: list[int], token: int, base: str | None = None) -> StagedLoad:

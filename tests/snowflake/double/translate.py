@@ -16,6 +16,7 @@ from sqlglot.tokens import TokenType
 from tests.snowflake.double.errors import SqlError, missing, unparsed
 from tests.snowflake.double.functions import rewrite_function
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
+from tests.snowflake.double.numbers import rewrite_hex
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
 
@@ -112,7 +113,7 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
     """Return ``expression`` for DuckDB; ``freeze_now`` says what time it is now, for all of a statement."""
     result = Translated(expression)
     _complete_tables(result, place)
-    root: Expr = result.expression
+    root: Expr = result.expression.transform(rewrite_hex, copy=False)
     for transform in _TRANSFORMS:
         root = root.transform(transform, copy=False)
     now = datetime.now(UTC) if freeze_now else None

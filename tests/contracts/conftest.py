@@ -1,0 +1,1 @@
+from tests.snowflake.fixtures import *  # noqa: F403
