@@ -110,11 +110,22 @@ class Project:
 
     def ask(self, sql: str) -> list[tuple[Any, ...]]:
         """Return rows of the warehouse."""
+        if url := self.snowflake:
+            from tests.snowflake.fixtures import connect
+
+            with connect(url, session_parameters={"TIMEZONE": "UTC"}) as account, account.cursor() as cursor:
+                return cursor.execute(sql).fetchall()
         import duckdb
 
         with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:
             connection.execute("set TimeZone = 'UTC'")
             return connection.execute(sql).fetchall()
+
+    @property
+    def snowflake(self) -> str | None:
+        """The URL of the warehouse, if it is Snowflake or its double."""
+        url = self.environment.get("DAYBREAK_WAREHOUSE_URL", "")
+        return url if url.startswith("snowflake:") else None
 
     def sync(self, name: str, days: DayRange | None = None) -> TableResult:
         """Sync one table with the real engine; errors are raised."""
@@ -166,13 +177,28 @@ class Project:
         return [str(column) for (column,) in found if column not in spec.masks]
 
     def warehouse_rows(self, name: str) -> list[Row]:
+        standing = " where _deleted_at is null" if self.spec(name).marks_deleted else ""
+        if self.snowflake:
+            return self.ask(f"{self._select_texts(name)}{standing}")
         relation = f"raw_shop.{_quote(name)}"
         types = dict(
             self.ask(f"select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = $${name}$$")
         )
         columns = ", ".join(_rendered(column, types[column]) for column in self.columns(name))
-        standing = " where _deleted_at is null" if self.spec(name).marks_deleted else ""
         return self.ask(f"select {columns} from {relation}{standing}")
+
+    def _select_texts(self, name: str) -> str:
+        """Return Snowflake's SQL for a table as PostgreSQL writes it."""
+        from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+        from pipelines.wiring import open_mirror
+
+        to, schema = SnowflakeDialect(), open_mirror(self.settings.state_url).schema(self.spec(name).id)
+        assert schema
+        texts = []
+        for column in (schema.column(name) for name in self.columns(name)):
+            kind = {"float": "'FLOAT ' || ", "double": "'DOUBLE ' || "}.get(str(column.arrow_type), "")
+            texts.append(kind + to.as_text(to.quote(column.name), column.arrow_type))
+        return f"select {', '.join(texts)} from {to.raw_table(self.spec(name))}"
 
     def quarantine(self, name: str) -> list[dict[str, Any]]:
         rows = self.ask(

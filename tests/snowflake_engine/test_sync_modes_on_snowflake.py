@@ -1,0 +1,1 @@
+from tests.integration.test_sync_modes import *  # noqa: F403
