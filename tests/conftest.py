@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 import shutil
 import tempfile
 from collections import Counter
@@ -113,8 +114,10 @@ class Project:
         if url := self.snowflake:
             from tests.snowflake.fixtures import connect
 
+            # Tests quote a name for its spaces and words; Snowflake would take it for one in small letters.
+            text = re.sub(r'"([a-z_][a-z0-9_]*)"', lambda name: name[0].upper(), sql)
             with connect(url, session_parameters={"TIMEZONE": "UTC"}) as account, account.cursor() as cursor:
-                return cursor.execute(sql).fetchall()
+                return cursor.execute(text).fetchall()
         import duckdb
 
         with duckdb.connect(str(self.home / "warehouse.duckdb"), read_only=True) as connection:

@@ -1,5 +1,6 @@
 """A table whose schema changes, and what the tests of that ask of it."""
 
+import json
 from typing import Any
 
 from pipelines.evolution.apply import Applied, ApplyRequest, apply_changes
@@ -41,11 +42,32 @@ def apply(table: Project, *approvals: str) -> Applied:
 
 def kept(table: Project, name: str = "t") -> dict[str, str]:
     """The raw table's columns with their types."""
-    found = table.ask(f"select column_name, data_type from duckdb_columns() where schema_name = 'raw_shop' and table_name = '{name}'")
-    return {column: kind for column, kind in found if not column.startswith("_")}
+    columns = "column_name, data_type, numeric_precision, numeric_scale"
+    schema, name = ("RAW_SHOP", name.upper()) if table.snowflake else ("raw_shop", name)
+    found = table.ask(f"select {columns} from information_schema.columns where table_schema = '{schema}' and table_name = '{name}'")
+    if table.snowflake:
+        return {column.lower(): _named(*kind) for column, *kind in found if not column.startswith("_")}
+    return {column: kind for column, kind, *_ in found if not column.startswith("_")}
+
+
+def _named(kind: str, precision: int | None, scale: int | None) -> str:
+    """Return what DuckDB calls one of Snowflake's types."""
+    whole = {5: "SMALLINT", 10: "INTEGER", 19: "BIGINT"}
+    if kind == "NUMBER" and precision is not None:
+        return whole.get(precision, f"DECIMAL({precision},{scale})") if scale == 0 else f"DECIMAL({precision},{scale})"
+    return {"TEXT": "VARCHAR", "FLOAT": "DOUBLE", "TIMESTAMP_TZ": "TIMESTAMP WITH TIME ZONE", "TIMESTAMP_NTZ": "TIMESTAMP"}.get(kind, kind)
 
 
 def history(table: Project) -> list[str]:
     """What the schema versions say, oldest first, without the first."""
-    rows = table.ask("select unnest(changes::varchar[]) from daybreak.schema_versions where version > 1 order by version")
-    return [told for (told,) in rows]
+    rows = table.ask("select changes from daybreak.schema_versions where version > 1 order by version")
+    return [told for (changes,) in rows for told in json.loads(changes)]
+
+
+def comment_of(table: Project, column: str) -> str | None:
+    """What the warehouse says of a column of ``t``."""
+    if table.snowflake:
+        where = f"table_schema = 'RAW_SHOP' and table_name = 'T' and column_name = '{column.upper()}'"
+        return str(table.ask(f"select comment from information_schema.columns where {where}")[0][0])
+    where = f"schema_name = 'raw_shop' and table_name = 't' and column_name = '{column}'"
+    return str(table.ask(f"select comment from duckdb_columns() where {where}")[0][0])

@@ -1,0 +1,1 @@
+from tests.integration.test_quarantine import *  # noqa: F403

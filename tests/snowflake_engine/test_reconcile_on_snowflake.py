@@ -1,0 +1,1 @@
+from tests.integration.test_reconcile import *  # noqa: F403

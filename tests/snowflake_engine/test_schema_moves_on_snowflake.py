@@ -1,0 +1,1 @@
+from tests.integration.test_schema_moves import *  # noqa: F403

@@ -1,0 +1,1 @@
+from tests.integration.test_sync_values import *  # noqa: F403
