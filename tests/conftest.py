@@ -115,7 +115,7 @@ class Project:
             from tests.snowflake.fixtures import connect
 
             # Tests quote a name for its spaces and words; Snowflake would take it for one in small letters.
-            text = re.sub(r'"([a-z_][a-z0-9_]*)"', lambda name: name[0].upper(), sql)
+            text = re.sub(r'(?<!")"([a-z_][a-z0-9_]*)"(?!")', lambda name: name[0].upper(), sql)
             with connect(url, session_parameters={"TIMEZONE": "UTC"}) as account, account.cursor() as cursor:
                 return cursor.execute(text).fetchall()
         import duckdb

@@ -185,4 +185,4 @@ def _utc(column: str) -> str:
 
 
 def _trimmed(clock: str) -> str:
-    return f"regexp_replace({clock}, '[.]?0+$', '')"
+    return f"iff(contains({clock}, '.'), rtrim(rtrim({clock}, '0'), '.'), {clock})"
