@@ -177,6 +177,7 @@ def _rows(bindings: dict[str, Any]) -> list[dict[str, Any]]:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or each answer waits 40 ms for an acknowledgement
     door: Door
 
     def do_GET(self) -> None:
@@ -237,6 +238,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
     handler = type("DoorHandler", (Handler,), {"door": Door(open_store(options.folder))})
+    ThreadingHTTPServer.request_queue_size = 128
     server = ThreadingHTTPServer(("127.0.0.1", options.port), handler)
     server.daemon_threads = True
     server.serve_forever()

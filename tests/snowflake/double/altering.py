@@ -24,7 +24,7 @@ _SWAP = re.compile(rf"swap\s+with\s+({_PART}(?:\.{_PART})*)$", re.I)
 _RENAME_COLUMN = re.compile(rf"rename\s+column\s+({_PART})\s+to\s+({_PART})$", re.I)
 _DROP = re.compile(rf"drop\s+(?:column\s+)?(if\s+exists\s+)?({_PART}(?:\s*,\s*{_PART})*)$", re.I)
 _ADD = re.compile(r"add\s+(?:column\s+)?(if\s+not\s+exists\s+)?(.*)$", re.I | re.S)
-_CHANGE = re.compile(r"(?:alter|modify)\s+\(?\s*(.*?)\)?$", re.I | re.S)
+_CHANGE = re.compile(r"(?:alter|modify)\s+(\(.*\)|[^(].*)$", re.I | re.S)
 _TYPE = re.compile(rf"(?:column\s+)?({_PART})\s+(?:set\s+data\s+)?(?:type\s+)?([\w ]+(?:\([\d, ]+\))?)$", re.I)
 _NULLS = re.compile(rf"(?:column\s+)?({_PART})\s+(drop|set)\s+not\s+null$", re.I)
 
@@ -82,7 +82,7 @@ def _alter(session: "Session", table: Table, action: str) -> None:
     elif found := _ADD.match(action):
         _add(session, table, found[2], lenient=bool(found[1]))
     elif found := _CHANGE.match(action):
-        for change in re.split(r",(?![^(]*\))", found[1]):
+        for change in re.split(r",(?![^(]*\))", found[1][1:-1] if found[1].startswith("(") else found[1]):
             _change_type(session, table, change.strip())
     else:
         raise unparsed(f"unexpected '{action.split()[0]}'")

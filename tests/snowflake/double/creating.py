@@ -74,6 +74,10 @@ def _drop(session: "Session", found: str | None, stored: Table) -> None:
         session.duck.execute(f"drop {found} {quote_all(stored)}")
 
 
+def _kind(stored: Table) -> str:
+    return "temporary table" if stored[0] == "temp" else "table"
+
+
 def _comment(expression: Expr) -> str:
     found = next(iter(expression.find_all(exp.SchemaCommentProperty)), None)
     return found.this.name if found else ""
@@ -89,7 +93,7 @@ def _create(session: "Session", schema: Expr, stored: Table) -> dict[str, Metada
             text, known = declare(session, definition)
             columns.append(text)
             metadata[definition.name] = known
-    session.duck.execute(f"create table {quote_all(stored)} ({', '.join(columns)})")
+    session.duck.execute(f"create {_kind(stored)} {quote_all(stored)} ({', '.join(columns)})")
     return metadata
 
 
@@ -127,7 +131,7 @@ def _create_as(session: "Session", expression: exp.Create, stored: Table, found:
         f"cast(c{place} as {kind.duck}) as {quote(name)}" for place, (kind, name) in enumerate(zip(kinds, names, strict=True))
     )
     made = (stored[0], stored[1], f"made {uuid.uuid4().hex}")
-    session.duck.execute(f"create table {quote_all(made)} as select {outer} from ({select}) as made ({inner})")
+    session.duck.execute(f"create {_kind(stored)} {quote_all(made)} as select {outer} from ({select}) as made ({inner})")
     _drop(session, found, stored)
     session.duck.execute(f"alter table {quote_all(made)} rename to {quote(stored[2])}")
     return metadata
@@ -143,7 +147,7 @@ def _copy(session: "Session", source: Table, stored: Table, found: str | None, l
     required = "select column_name from duckdb_columns() where not is_nullable and database_name = ? and schema_name = ? and table_name = ?"
     columns = [column for (column,) in session.duck.execute(required, list(origin)).fetchall()]
     made = (stored[0], stored[1], f"made {uuid.uuid4().hex}")
-    session.duck.execute(f"create table {quote_all(made)} as from {quote_all(origin)}{limit}")
+    session.duck.execute(f"create {_kind(stored)} {quote_all(made)} as from {quote_all(origin)}{limit}")
     for column in columns:
         session.duck.execute(f"alter table {quote_all(made)} alter column {quote(column)} set not null")
     _drop(session, found, stored)

@@ -37,7 +37,8 @@ class Session:
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.store, self.number, self.duck)
-        settings.set_parameter(self, "TIMEZONE", self.parameters.get("TIMEZONE", "America/Los_Angeles"))
+        for name, value in settings.DEFAULTS.items():
+            settings.set_parameter(self, name, self.parameters.get(name, value))
 
     @property
     def autocommit(self) -> bool:

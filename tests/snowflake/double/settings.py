@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 _PAIR = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|''|\\.)*'|[^\s,]+)")
 
 
+# As Snowflake has them: Los Angeles, and twelve hours.
+DEFAULTS = {"TIMEZONE": "America/Los_Angeles", "LOCK_TIMEOUT": "43200", "AUTOCOMMIT": "true"}
+
+
 def run(session: "Session", sql: str, words: list[str]) -> Result:
     if words[:2] == ["ALTER", "SESSION"]:
         return _alter_session(session, sql)
@@ -36,6 +40,8 @@ def _alter_session(session: "Session", sql: str) -> Result:
     if found := re.match(r"alter\s+session\s+unset\s+(.*)", sql, re.I | re.S):
         for name in re.findall(r"\w+", found[1].upper()):
             session.parameters.pop(name, None)
+            if name in DEFAULTS:
+                set_parameter(session, name, DEFAULTS[name])
         return done(statement_type=OTHER)
     pairs = _PAIR.findall(re.sub(r"^alter\s+session\s+set\s+", "", sql, flags=re.I))
     if not pairs:

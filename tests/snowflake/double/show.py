@@ -38,7 +38,7 @@ def run(session: "Session", sql: str) -> Result:
             name = "case when table_type = 'VIEW' then 'VIEW' else 'TABLE' end"
             query = _RELATIONS.format(kind=name, where=where + wanted)
         case "SCHEMAS":
-            of = where.replace("table_catalog", "catalog_name")
+            of = where.partition(" and ")[0].replace("table_catalog", "catalog_name")
             query = (
                 "select now() as created_on, schema_name as name, 'N' as is_default, 'N' as is_current, catalog_name as database_name,"
                 f" schema_owner as owner, '' as comment from memory.main._information_schemata where {of} order by 2"

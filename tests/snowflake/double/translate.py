@@ -123,9 +123,11 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
 
 def _number_bindings(sql: str) -> str:
     """Put a literal in the place of each ``?``: to change a tree may double a node, or move it."""
-    marks = [token for token in sqlglot.tokenize(sql, read="snowflake") if token.token_type == TokenType.PLACEHOLDER]
-    for number, token in reversed(list(enumerate(marks, 1))):
-        sql = f"{sql[: token.start]}'{_BINDING}{number}'{sql[token.end + 1 :]}"
+    # "?::text" begins with one token, which is an operator of another product.
+    kinds = (TokenType.PLACEHOLDER, TokenType.QDCOLON)
+    marks = [token.start for token in sqlglot.tokenize(sql, read="snowflake") if token.token_type in kinds]
+    for number, start in reversed(list(enumerate(marks, 1))):
+        sql = f"{sql[:start]}'{_BINDING}{number}'{sql[start + 1 :]}"
     return sql
 
 
