@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.snowflake.failing import fails
+from tests.snowflake.fixtures import on_double
 
 Run = Callable[..., list[tuple[Any, ...]]]
 
@@ -58,6 +59,44 @@ def test_a_query_has_snowflakes_answer(run: Run, sql: str) -> None:
     assert run(sql) == QUERIES[sql]
 
 
+def test_text_of_a_column_is_written_as_snowflake_writes_it(run: Run) -> None:
+    run("alter session set timezone = 'UTC'")
+    run('create table "t" ("ts" timestamp_ntz(6), "tz" timestamp_tz(6), "d" date, "tm" time(6), "b" binary, "v" variant, "n" number(10,2))')
+    run(
+        "insert into \"t\" select '2026-01-02 03:04:05.000006', '2026-01-02 03:04:05.000006 +0000'::timestamp_tz, '2026-01-02',"
+        " '03:04:05.000006', to_binary('0f', 'hex'), parse_json('\"s\"'), 1.5"
+    )
+    by_format = (
+        'select to_char("ts", \'YYYY-MM-DD HH24:MI:SS.FF6\'), to_varchar("tz", \'YYYY-MM-DD"T"HH24:MI:SS.FF6\'),'
+        ' to_char("d", \'DD.MM.YYYY\'), to_char("tm", \'HH24:MI:SS.FF6\'), to_varchar("b", \'HEX\') from "t"'
+    )
+    assert run(by_format) == [("2026-01-02 03:04:05.000006", "2026-01-02T03:04:05.000006", "02.01.2026", "03:04:05.000006", "0F")]
+    without = 'select "ts"::varchar, to_varchar("tz"), "d"::varchar, "b"::varchar, "v"::varchar, "n"::varchar, left("d"::text, 4) from "t"'
+    assert run(without) == [("2026-01-02 03:04:05.000", "2026-01-02 03:04:05.000 +0000", "2026-01-02", "0F", "s", "1.50", "2026")]
+    assert run("select 'abcdef'::varchar(3)") == [("abc",)]
+
+
+def test_numbers_of_hexadecimal_digits(run: Run) -> None:
+    assert run("select to_number(substr(md5('x'), 1, 8), 'XXXXXXXX'), md5_number_lower64('x')") == [(0x9DD4E461, 0xF5C8564E155C67A6)]
+    assert run("select sum(md5_number_upper64(column1)) > 18446744073709551615 from values ('a'), ('b'), ('x'), ('y')")
+
+
+@on_double
+def test_what_the_double_would_get_wrong_it_refuses(run: Run) -> None:
+    run('create table "t" as select 1.5 as "n"')
+    for sql in [
+        'select to_char("n", \'999.00\') from "t"',
+        "select typeof(parse_json('1'))",
+        "select value from table(flatten(input => parse_json('{}'), path => 'x'))",
+        'insert overwrite into "t" select 1',
+        "undrop table t",
+        "set x = 1",
+        "explain select 1",
+    ]:
+        with fails(999000):
+            run(sql)
+
+
 def test_bound_values_stand_anywhere(run: Run) -> None:
     run('create table "t" as select 1 as "id", \'a\' as "s"')
     assert run('select "s", ? from "t" where "id" = ? and "s" in (?, ?)', "x?", 1, "a", "b") == [("a", "x?")]
@@ -100,7 +139,8 @@ def test_the_information_schema_has_names_as_they_are(run: Run) -> None:
     run('create schema "raw_shop"')
     run(
         'create table "raw_shop"."Orders" ("id" number(38,0) not null, "n" number(10,2), "f" float, "s" varchar(9), "t" varchar,'
-        ' "b" binary, "d" date, "tm" time(6), "ts" timestamp_ntz(6), "tz" timestamp_tz(6), "lz" timestamp_ltz(6), "v" variant, "bo" boolean)'
+        ' "b" binary, "d" date, "tm" time(6), "ts" timestamp_ntz(6), "tz" timestamp_tz(6), "lz" timestamp_ltz(6),'
+        ' "v" variant, "bo" boolean)'
     )
     run('create view "raw_shop"."seen" as select "id" from "raw_shop"."Orders"')
     run('insert into "raw_shop"."Orders" ("id") values (1)')

@@ -76,7 +76,7 @@ def _where(session: "Session", scope: str | None) -> str:
     if kind == "database":
         parts = parts or here[:1]
     elif kind in ("table", "view"):
-        parts = [*here, *parts][-3:]
+        parts = [*here[: 3 - len(parts)], *parts]
     elif len(parts) == 1 and scope and here:
         parts = [here[0], *parts]
     names = ("table_catalog", "table_schema", "table_name")

@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import sqlglot
 from fakesnow import transforms
 from sqlglot import Expr, exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
 from sqlglot.tokens import TokenType
 
-from tests.snowflake.double.errors import SqlError, missing, unparsed
-from tests.snowflake.double.functions import rewrite_function
+from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
+from tests.snowflake.double.functions import prepare_function, rewrite_function
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
@@ -89,7 +89,10 @@ class Translated:
 
     @property
     def sql(self) -> str:
-        return self.expression.sql(dialect="duckdb")
+        try:
+            return self.expression.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
+        except UnsupportedError as error:
+            raise NotEmulated(str(error)) from error
 
 
 def parse(sql: str) -> Expr:
@@ -112,7 +115,7 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
     """Return ``expression`` for DuckDB; ``freeze_now`` says what time it is now, for all of a statement."""
     result = Translated(expression)
     _complete_tables(result, place)
-    root: Expr = result.expression
+    root: Expr = result.expression.transform(prepare_function, copy=False)
     for transform in _TRANSFORMS:
         root = root.transform(transform, copy=False)
     now = datetime.now(UTC) if freeze_now else None
