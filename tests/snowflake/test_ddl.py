@@ -158,6 +158,11 @@ def test_comments_are_read_where_they_were_written(run: Run) -> None:
     run("comment on column \"t\".\"s\" is 'it''s text'")
     run('alter table "t" rename column "s" to "S"')
     assert (run(tables), run(columns)) == ([("another",)], [("the key",), ("it's text",)])
+    run("alter table \"t\" set comment = 'third'")
+    run('alter table "t" alter "id" comment $$a, b$$, "S" comment $$c$$')
+    assert (run(tables), run(columns)) == ([("third",)], [("a, b",), ("c",)])
+    with fails(904):
+        run('comment on column "t"."missing" is \'x\'')
 
 
 def test_truncate_empties_a_table(run: Run) -> None:

@@ -84,12 +84,16 @@ def test_numbers_of_hexadecimal_digits(run: Run) -> None:
 @on_double
 def test_what_the_double_would_get_wrong_it_refuses(run: Run) -> None:
     run('create table "t" as select 1.5 as "n"')
+    run('create table "v" ("n" number(38,0), "v" variant)')
     for sql in [
         'select to_char("n", \'999.00\') from "t"',
         "select typeof(parse_json('1'))",
         "select value from table(flatten(input => parse_json('{}'), path => 'x'))",
         'insert overwrite into "t" select 1',
         "undrop table t",
+        'create table "u" ("id" number(38,0) autoincrement)',
+        'insert into "v" ("n", "v") values (1, \'{}\')',
+        "insert into \"v\" select 1, '{}'",
         "set x = 1",
         "explain select 1",
     ]:

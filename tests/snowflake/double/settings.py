@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from tests.snowflake.double.errors import SqlError, missing, unparsed
+from tests.snowflake.double.errors import SqlError, unparsed
 from tests.snowflake.double.names import decode, literal, parse_name
 from tests.snowflake.double.wire import OTHER, Result, done
 
@@ -65,7 +65,7 @@ def _use(session: "Session", sql: str) -> Result:
         database = parts[0] if len(parts) == 2 else session.place.database
         known = "select 1 from duckdb_schemas() where database_name = ? and schema_name = ?"
         if not session.duck.execute(known, [database, parts[-1]]).fetchone():
-            raise missing("Schema", decode(parts[-1]))
+            raise SqlError(2043, "02000", f"SQL compilation error:\nObject does not exist: {decode(parts[-1])}")
         set_place(session, str(database), parts[-1])
     elif kind in ("role", "warehouse"):
         session.place.facts[kind.upper()] = decode(parts[0])

@@ -1,6 +1,7 @@
 """SHOW and DESCRIBE, in the few columns that dbt and people read."""
 
 import re
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from tests.snowflake.double.errors import missing
@@ -48,7 +49,7 @@ def run(session: "Session", sql: str) -> Result:
             query = f"select now() as created_on, name, 'N' as is_default, 'LOADER' as owner from (values {names}) as d (name)"
         case "PARAMETERS":
             known = sorted(session.parameters.items())
-            rows = [(key, value, "", "SESSION") for key, value in known if like is None or key == like.upper()]
+            rows = [(key, value, "", "SESSION") for key, value in known if like is None or fnmatch(key, like.upper().replace("%", "*"))]
             return make_result({"key": "text", "value": "text", "default": "text", "level": "text"}, rows, OTHER)
         case "COLUMNS":
             query = (
