@@ -23,6 +23,8 @@ from tests.ports import find_free_port
 
 __all__ = ["Double", "connect", "double", "on_double", "snowflake_server", "snowflake_url"]
 
+# Each login would ask the metadata services of three clouds, by name: up to 5 s where no name is answered.
+os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
 REAL = os.environ.get("DAYBREAK_TEST_SNOWFLAKE_URL", "")
 _ROOT = Path(__file__).parents[2]
 _names = itertools.count()

@@ -238,6 +238,7 @@ def main() -> None:
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
     handler = type("DoorHandler", (Handler,), {"door": Door(open_store(options.folder))})
+    ThreadingHTTPServer.request_queue_size = 128
     server = ThreadingHTTPServer(("127.0.0.1", options.port), handler)
     server.daemon_threads = True
     server.serve_forever()

@@ -24,7 +24,7 @@ def test_a_name_in_quotes_is_not_the_name_in_capitals(run: Run) -> None:
 def test_ddl_commits_the_open_transaction(run: Run, other: Run) -> None:
     run('create table "t" ("id" number(38,0))')
     ddl = ['create table "u" ("id" number(38,0))', 'create temporary table "v" ("id" number(38,0))', 'alter table "u" add column "x" float']
-    for number, sql in enumerate([*ddl, 'truncate table "u"', 'create schema "s"', "comment on table \"u\" is 'x'", 'drop table "u"']):
+    for number, sql in enumerate([*ddl, 'truncate table "u"', "comment on table \"u\" is 'x'", 'drop table "u"', 'create schema "s"']):
         run("begin")
         run(f'insert into "t" values ({number})')
         assert other('select count(*) from "t"') == [(number,)], sql
@@ -158,6 +158,11 @@ def test_comments_are_read_where_they_were_written(run: Run) -> None:
     run("comment on column \"t\".\"s\" is 'it''s text'")
     run('alter table "t" rename column "s" to "S"')
     assert (run(tables), run(columns)) == ([("another",)], [("the key",), ("it's text",)])
+    run("alter table \"t\" set comment = 'third'")
+    run('alter table "t" alter "id" comment $$a, b$$, "S" comment $$c$$')
+    assert (run(tables), run(columns)) == ([("third",)], [("a, b",), ("c",)])
+    with fails(904):
+        run('comment on column "t"."missing" is \'x\'')
 
 
 def test_truncate_empties_a_table(run: Run) -> None:

@@ -9,7 +9,7 @@ from sqlglot import exp
 from tests.snowflake.double.creating import declare
 from tests.snowflake.double.errors import SqlError, existing, missing, unparsed
 from tests.snowflake.double.metadata import comment_sql, read_columns, read_metadata
-from tests.snowflake.double.names import Table, decode, parse_name, quote, quote_all
+from tests.snowflake.double.names import TEXT, Table, decode, parse_name, quote, quote_all, unquote_text
 from tests.snowflake.double.translate import parse
 from tests.snowflake.double.types import ColumnType, column_type, refuse_change, stored_type
 from tests.snowflake.double.wire import Result, done
@@ -27,6 +27,11 @@ _ADD = re.compile(r"add\s+(?:column\s+)?(if\s+not\s+exists\s+)?(.*)$", re.I | re
 _CHANGE = re.compile(r"(?:alter|modify)\s+(\(.*\)|[^(].*)$", re.I | re.S)
 _TYPE = re.compile(rf"(?:column\s+)?({_PART})\s+(?:set\s+data\s+)?(?:type\s+)?([\w ]+(?:\([\d, ]+\))?)$", re.I)
 _NULLS = re.compile(rf"(?:column\s+)?({_PART})\s+(drop|set)\s+not\s+null$", re.I)
+_COMMENT = re.compile(rf"(?:column\s+)?({_PART})\s+comment\s+({TEXT})$", re.I | re.S)
+_SET_COMMENT = re.compile(rf"set\s+comment\s*=\s*({TEXT})$", re.I | re.S)
+# Storage and cost, not rows.
+_IGNORED = re.compile(r"(set\s+(data_retention_time_in_days|change_tracking)\b|cluster\s+by\b|drop\s+clustering\b)", re.I)
+_COMMA = re.compile(rf"({TEXT})|(?:\([^)]*\))|,", re.S)
 
 
 def run(session: "Session", sql: str) -> Result:
@@ -70,10 +75,11 @@ def _alter(session: "Session", table: Table, action: str) -> None:
         if new in read_columns(duck, table):
             raise SqlError(1430, "42601", f"SQL compilation error:\ncolumn '{decode(new)}' already exists")
         duck.execute(f"alter table {name} rename column {quote(old)} to {quote(new)}")
-    elif found := _NULLS.match(re.sub(r"^(alter|modify)\s+", "", action, flags=re.I)):
-        column = parse_name(found[1])[0]
-        _column(session, table, column)
-        duck.execute(f"alter table {name} alter column {quote(column)} {found[2]} not null")
+    elif found := _SET_COMMENT.match(action):
+        known = read_metadata(duck, table)
+        duck.execute(comment_sql("TABLE", table, None, {**known, "comment": unquote_text(found[1])}))
+    elif _IGNORED.match(action):
+        pass
     elif found := _DROP.match(action):
         for column in (parse_name(part)[0] for part in re.findall(_PART, found[2])):
             if not found[1] or column in read_columns(duck, table):
@@ -82,10 +88,31 @@ def _alter(session: "Session", table: Table, action: str) -> None:
     elif found := _ADD.match(action):
         _add(session, table, found[2], lenient=bool(found[1]))
     elif found := _CHANGE.match(action):
-        for change in re.split(r",(?![^(]*\))", found[1][1:-1] if found[1].startswith("(") else found[1]):
-            _change_type(session, table, change.strip())
+        changes = found[1][1:-1] if found[1].startswith("(") else found[1]
+        for change in _split(changes):
+            _change(session, table, change)
     else:
         raise unparsed(f"unexpected '{action.split()[0]}'")
+
+
+def _split(text: str) -> list[str]:
+    """Return what the commas outside of brackets and quotes divide."""
+    places = [found.start() for found in _COMMA.finditer(text) if found[0] == ","]
+    return [text[start + 1 : end].strip() for start, end in zip([-1, *places], [*places, len(text)], strict=True)]
+
+
+def _change(session: "Session", table: Table, change: str) -> None:
+    if found := _NULLS.match(change):
+        column = parse_name(found[1])[0]
+        _column(session, table, column)
+        session.duck.execute(f"alter table {quote_all(table)} alter column {quote(column)} {found[2]} not null")
+    elif found := _COMMENT.match(change):
+        column = parse_name(found[1])[0]
+        _column(session, table, column)
+        known = read_metadata(session.duck, table, column)
+        session.duck.execute(comment_sql("TABLE", table, column, {**known, "comment": unquote_text(found[2])}))
+    else:
+        _change_type(session, table, change)
 
 
 def _column(session: "Session", table: Table, column: str) -> None:

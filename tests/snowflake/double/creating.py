@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import Expr, exp
 
-from tests.snowflake.double.errors import SqlError, existing, missing
+from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing
 from tests.snowflake.double.metadata import Metadata, comment_sql, read_columns
 from tests.snowflake.double.names import Table, decode, quote, quote_all
 from tests.snowflake.double.translate import table_parts, translate
@@ -111,6 +111,10 @@ def declare(session: "Session", definition: exp.ColumnDef) -> tuple[str, Metadat
                 text += f" default {translate(found.this, session.place, freeze_now=False).sql}"
             case exp.CommentColumnConstraint() as found:
                 metadata["comment"] = found.this.name
+            case exp.NotNullColumnConstraint() | exp.PrimaryKeyColumnConstraint() | exp.UniqueColumnConstraint() | exp.Reference():
+                pass
+            case found:
+                raise NotEmulated(f"a column with {found.sql('snowflake') if found else constraint}")
     return text, metadata
 
 

@@ -52,6 +52,8 @@ def translate_error(error: Exception) -> SqlError:
             return SqlError(100072, "22000", f"NULL result in a non-nullable column: {text}")
         case duckdb.InvalidInputException() if "Division by zero" in text:
             return SqlError(100051, "22012", "Division by zero")
+        case duckdb.InvalidInputException() if "cannot affect the same target row" in text:
+            return NotEmulated("MERGE that deletes one row for two of the source")
         case duckdb.InterruptException():
             return SqlError(604, "57014", "SQL execution canceled")
     return SqlError(999001, "XX000", f"The double of Snowflake failed: {type(error).__name__}: {text}")

@@ -11,6 +11,8 @@ _MARK = re.compile(r"~[0-9a-f]*$")
 _MARKS = re.compile(r"(?<=[\w$ ])~[0-9a-f]*(?![\w~])")
 DECODED = "regexp_replace({}, '~[0-9a-f]*$', '')"  # SQL of decode()
 
+TEXT = r"(?:'(?:[^'\\]|''|\\.)*'|\$\$.*?\$\$)"  # a text in a statement
+
 Table = tuple[str, str, str]  # database, schema and name, all encoded
 
 
@@ -46,3 +48,10 @@ def parse_name(text: str) -> list[str]:
     """Return the encoded parts of a name as a statement spells it: ``"raw"."Orders"``, ``raw.orders``."""
     parts = re.findall(r'"((?:[^"]|"")*)"|([^".\s]+)', text)
     return [encode(quoted.replace('""', '"')) if quoted or not plain else encode(plain.upper()) for quoted, plain in parts]
+
+
+def unquote_text(text: str) -> str:
+    """Return the value of a ``TEXT``."""
+    if text.startswith("$$"):
+        return text[2:-2]
+    return re.sub(r"\\(.)", r"\1", text[1:-1].replace("''", "'"))

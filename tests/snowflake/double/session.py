@@ -37,7 +37,8 @@ class Session:
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.store, self.number, self.duck)
-        settings.set_parameter(self, "TIMEZONE", self.parameters.get("TIMEZONE", "America/Los_Angeles"))
+        for name, value in settings.DEFAULTS.items():
+            settings.set_parameter(self, name, self.parameters.get(name, value))
 
     @property
     def autocommit(self) -> bool:
@@ -111,6 +112,8 @@ class Session:
         ]
         if adds and expression.args.get("overwrite"):
             raise NotEmulated("INSERT OVERWRITE")
+        if adds:
+            self._refuse_text_as_variant(expression, stored, rows[0])
         counted = self.transaction.write(statements, lambda: check_lengths(self.duck, stored))
         count = sum(rows[0][0] for rows in counted)
         match expression:
@@ -120,6 +123,20 @@ class Session:
                 names = {"number of rows updated": "number", "number of multi-joined rows updated": "number"}
                 return make_result(names, [(count, 0)], UPDATE)
         return make_result({"number of rows deleted": "number"}, [(count,)], DELETE)
+
+    def _refuse_text_as_variant(self, expression: Expr, stored: Table, row: dict[str, Any]) -> None:
+        """DuckDB reads text as JSON where it is put into such a column; Snowflake does not."""
+        sql = "select column_name, data_type from duckdb_columns() where database_name = ? and schema_name = ? and table_name = ?"
+        kinds = dict(self.duck.execute(sql, list(stored)).fetchall())
+        if "JSON" not in kinds.values() or expression.expression is None:
+            return
+        named = expression.this.expressions if isinstance(expression.this, exp.Schema) else ()
+        columns = [column.name for column in named] or list(kinds)
+        source = expression.expression
+        inner = f"select * from {source.sql('duckdb')} as v" if isinstance(source, exp.Values) else source.sql("duckdb")
+        given = self.transaction.look(Statement(f"describe {inner}", row))
+        if any(kinds.get(column) == "JSON" and kind == "VARCHAR" for column, (_, kind, *_) in zip(columns, given, strict=False)):
+            raise NotEmulated("text put into a VARIANT without PARSE_JSON")
 
 
 def target_of(expression: Expr, place: Place) -> Table:

@@ -3,7 +3,7 @@
 import re
 from typing import TYPE_CHECKING
 
-from tests.snowflake.double.errors import SqlError, missing, unparsed
+from tests.snowflake.double.errors import SqlError, unparsed
 from tests.snowflake.double.names import decode, literal, parse_name
 from tests.snowflake.double.wire import OTHER, Result, done
 
@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from tests.snowflake.double.session import Session
 
 _PAIR = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|''|\\.)*'|[^\s,]+)")
+
+
+# As Snowflake has them: Los Angeles, and twelve hours.
+DEFAULTS = {"TIMEZONE": "America/Los_Angeles", "LOCK_TIMEOUT": "43200", "AUTOCOMMIT": "true"}
 
 
 def run(session: "Session", sql: str, words: list[str]) -> Result:
@@ -36,6 +40,8 @@ def _alter_session(session: "Session", sql: str) -> Result:
     if found := re.match(r"alter\s+session\s+unset\s+(.*)", sql, re.I | re.S):
         for name in re.findall(r"\w+", found[1].upper()):
             session.parameters.pop(name, None)
+            if name in DEFAULTS:
+                set_parameter(session, name, DEFAULTS[name])
         return done(statement_type=OTHER)
     pairs = _PAIR.findall(re.sub(r"^alter\s+session\s+set\s+", "", sql, flags=re.I))
     if not pairs:
@@ -59,7 +65,7 @@ def _use(session: "Session", sql: str) -> Result:
         database = parts[0] if len(parts) == 2 else session.place.database
         known = "select 1 from duckdb_schemas() where database_name = ? and schema_name = ?"
         if not session.duck.execute(known, [database, parts[-1]]).fetchone():
-            raise missing("Schema", decode(parts[-1]))
+            raise SqlError(2043, "02000", f"SQL compilation error:\nObject does not exist: {decode(parts[-1])}")
         set_place(session, str(database), parts[-1])
     elif kind in ("role", "warehouse"):
         session.place.facts[kind.upper()] = decode(parts[0])

@@ -1,6 +1,7 @@
 """SHOW and DESCRIBE, in the few columns that dbt and people read."""
 
 import re
+from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
 from tests.snowflake.double.errors import missing
@@ -38,7 +39,7 @@ def run(session: "Session", sql: str) -> Result:
             name = "case when table_type = 'VIEW' then 'VIEW' else 'TABLE' end"
             query = _RELATIONS.format(kind=name, where=where + wanted)
         case "SCHEMAS":
-            of = where.replace("table_catalog", "catalog_name")
+            of = where.partition(" and ")[0].replace("table_catalog", "catalog_name")
             query = (
                 "select now() as created_on, schema_name as name, 'N' as is_default, 'N' as is_current, catalog_name as database_name,"
                 f" schema_owner as owner, '' as comment from memory.main._information_schemata where {of} order by 2"
@@ -48,7 +49,7 @@ def run(session: "Session", sql: str) -> Result:
             query = f"select now() as created_on, name, 'N' as is_default, 'LOADER' as owner from (values {names}) as d (name)"
         case "PARAMETERS":
             known = sorted(session.parameters.items())
-            rows = [(key, value, "", "SESSION") for key, value in known if like is None or key == like.upper()]
+            rows = [(key, value, "", "SESSION") for key, value in known if like is None or fnmatch(key, like.upper().replace("%", "*"))]
             return make_result({"key": "text", "value": "text", "default": "text", "level": "text"}, rows, OTHER)
         case "COLUMNS":
             query = (
@@ -76,7 +77,7 @@ def _where(session: "Session", scope: str | None) -> str:
     if kind == "database":
         parts = parts or here[:1]
     elif kind in ("table", "view"):
-        parts = [*here, *parts][-3:]
+        parts = [*here[: 3 - len(parts)], *parts]
     elif len(parts) == 1 and scope and here:
         parts = [here[0], *parts]
     names = ("table_catalog", "table_schema", "table_name")

@@ -1,5 +1,6 @@
 """Stages: folders of files. PUT is done by the connector itself, which is told the folder; Snowflake would tell it a bucket."""
 
+import glob
 import hashlib
 import re
 import shutil
@@ -146,6 +147,9 @@ def _put(session: "Session", sql: str) -> Result:
     if not folder.resolve().is_relative_to(place.folder.resolve()):
         raise unparsed("a path that leaves the stage")
     folder.mkdir(parents=True, exist_ok=True)
+    sources = [Path(name) for name in glob.glob(found[1].strip("'").removeprefix("file://"))]
+    if options.get("OVERWRITE") != "TRUE" and any((folder / source.name).exists() for source in sources):
+        raise NotEmulated("PUT without OVERWRITE = TRUE of a file that is there, which Snowflake skips and this connector would replace")
     upload = {
         "command": "UPLOAD",
         "stageInfo": {"locationType": "LOCAL_FS", "location": str(folder), "creds": {}},

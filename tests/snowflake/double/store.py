@@ -12,6 +12,7 @@ import duckdb
 from fakesnow import macros
 
 from tests.snowflake.double.errors import existing, missing
+from tests.snowflake.double.functions import MACROS, WALL
 from tests.snowflake.double.locks import Locks
 from tests.snowflake.double.names import DECODED, Table, decode, literal, quote
 
@@ -122,6 +123,8 @@ def open_store(folder: Path | None) -> Store:
     duck = duckdb.connect(":memory:", config={"lambda_syntax": "ENABLE_SINGLE_ARROW"})
     duck.execute("set global TimeZone = 'UTC'")
     duck.execute(macros.creation_sql("memory.main"))
+    duck.execute(WALL)
+    duck.execute(MACROS)
     duck.execute(_VIEWS)
     store = Store(place, folder is not None, duck)
     for file in sorted(place.glob("*.duckdb")):

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 from sqlglot import Expr, exp
 
 from tests.snowflake.double import altering, creating
-from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing, unparsed
-from tests.snowflake.double.metadata import Metadata, comment_sql, read_metadata
-from tests.snowflake.double.names import Table, decode, literal, parse_name, quote, quote_all
+from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing
+from tests.snowflake.double.metadata import Metadata, comment_sql, read_columns, read_metadata
+from tests.snowflake.double.names import TEXT, Table, decode, literal, parse_name, quote, quote_all, unquote_text
 from tests.snowflake.double.translate import parse, table_parts
 from tests.snowflake.double.wire import Result, done
 
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
     from tests.snowflake.double.session import Session
 
 _NAME = r'((?:"(?:[^"]|"")*"|[\w$]+)(?:\.(?:"(?:[^"]|"")*"|[\w$]+))*)'
-_COMMENT = re.compile(
-    rf"comment\s+(?:if\s+exists\s+)?on\s+(table|view|column|schema|database)\s+{_NAME}\s+is\s+('(?:[^'\\]|''|\\.)*')$", re.I | re.S
-)
+_COMMENT = re.compile(rf"comment\s+(?:if\s+exists\s+)?on\s+(table|view|column|schema|database)\s+{_NAME}\s+is\s+({TEXT})$", re.I | re.S)
 # Objects that no test leans on: to make or drop them is answered, and does nothing.
 _IGNORED = re.compile(r"(create|alter|drop)\s+(or\s+replace\s+)?(warehouse|role|user|resource\s+monitor|network\s+policy)\b", re.I)
 
@@ -28,7 +26,7 @@ def run(session: "Session", sql: str) -> Result:
         session.transaction.commit()
         return done()
     if found := _COMMENT.match(sql):
-        return _comment(session, found[1].lower(), parse_name(found[2]), found[3][1:-1].replace("''", "'").replace("\\'", "'"))
+        return _comment(session, found[1].lower(), parse_name(found[2]), unquote_text(found[3]))
     if re.match(r"alter\s+table\b", sql, re.I):
         return altering.run(session, sql)
     expression = parse(sql)
@@ -177,6 +175,8 @@ def _comment(session: "Session", kind: str, parts: list[str], text: str) -> Resu
         found = find_kind(session, stored)
         if found is None:
             raise missing("Object", ".".join(map(decode, parts)))
+        if column and column not in read_columns(session.duck, stored):
+            raise SqlError(904, "42000", f"SQL compilation error:\ninvalid identifier '{decode(column)}'")
         known: Metadata = read_metadata(session.duck, stored, column)
         session.duck.execute(comment_sql(found, stored, column, {**known, "comment": text}))
 
@@ -186,6 +186,3 @@ def _comment(session: "Session", kind: str, parts: list[str], text: str) -> Resu
 
 def _locked(stored: Table) -> set[Table]:
     return set() if stored[0] == "temp" else {stored}
-
-
-__all__ = ["find_kind", "run", "unparsed"]

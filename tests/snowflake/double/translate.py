@@ -10,11 +10,11 @@ from datetime import UTC, datetime
 import sqlglot
 from fakesnow import transforms
 from sqlglot import Expr, exp
-from sqlglot.errors import SqlglotError
+from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
 from sqlglot.tokens import TokenType
 
-from tests.snowflake.double.errors import SqlError, missing, unparsed
-from tests.snowflake.double.functions import rewrite_function
+from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
+from tests.snowflake.double.functions import prepare_function, rewrite_function
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
 from tests.snowflake.double.numbers import rewrite_hex
 from tests.snowflake.double.transactions import EVERYTHING
@@ -90,7 +90,10 @@ class Translated:
 
     @property
     def sql(self) -> str:
-        return self.expression.sql(dialect="duckdb")
+        try:
+            return self.expression.sql(dialect="duckdb", unsupported_level=ErrorLevel.RAISE)
+        except UnsupportedError as error:
+            raise NotEmulated(str(error)) from error
 
 
 def parse(sql: str) -> Expr:
@@ -113,7 +116,7 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
     """Return ``expression`` for DuckDB; ``freeze_now`` says what time it is now, for all of a statement."""
     result = Translated(expression)
     _complete_tables(result, place)
-    root: Expr = result.expression.transform(rewrite_hex, copy=False)
+    root: Expr = result.expression.transform(prepare_function, copy=False)
     for transform in _TRANSFORMS:
         root = root.transform(transform, copy=False)
     now = datetime.now(UTC) if freeze_now else None
@@ -124,9 +127,11 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
 
 def _number_bindings(sql: str) -> str:
     """Put a literal in the place of each ``?``: to change a tree may double a node, or move it."""
-    marks = [token for token in sqlglot.tokenize(sql, read="snowflake") if token.token_type == TokenType.PLACEHOLDER]
-    for number, token in reversed(list(enumerate(marks, 1))):
-        sql = f"{sql[: token.start]}'{_BINDING}{number}'{sql[token.end + 1 :]}"
+    # "?::text" begins with one token, which is an operator of another product.
+    kinds = (TokenType.PLACEHOLDER, TokenType.QDCOLON)
+    marks = [token.start for token in sqlglot.tokenize(sql, read="snowflake") if token.token_type in kinds]
+    for number, start in reversed(list(enumerate(marks, 1))):
+        sql = f"{sql[:start]}'{_BINDING}{number}'{sql[start + 1 :]}"
     return sql
 
 

@@ -4,16 +4,15 @@ import re
 from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 # What the connector asks of a statement's number: whether it is DML, whose rows are counts.
 SELECT, INSERT, UPDATE, DELETE, MERGE, OTHER, DDL = 0x1000, 0x3100, 0x3200, 0x3300, 0x3400, 0x4000, 0x6000
-_INT64 = 2**63
-_WIDE = Context(prec=80)
 _TYPES = {
     "BOOLEAN": "boolean",
     "BLOB": "binary",
@@ -130,20 +129,22 @@ def _encode_number(array: pa.Array, scale: int) -> pa.Array:
             array = array.cast(pa.decimal128(20, 0))
         else:
             return array.cast(pa.int64())
-    scaled = [None if value is None else int(value.scaleb(scale, _WIDE)) for value in array.to_pylist()]
-    if all(value is None or -_INT64 <= value < _INT64 for value in scaled):
-        return pa.array(scaled, pa.int64())
-    return array.cast(pa.decimal128(38, scale))
+    wide = array.cast(pa.decimal128(38, scale))
+    halves = np.frombuffer(wide.buffers()[1], np.int64).reshape(-1, 2)[wide.offset : wide.offset + len(wide)]
+    nulls = np.asarray(pc.is_null(wide))
+    if np.all((halves[:, 1] == halves[:, 0] >> 63) | nulls):
+        return pa.array(halves[:, 0], pa.int64(), mask=nulls)
+    return wide
 
 
 def _encode_timestamp(array: pa.Array, *, with_zone: bool) -> pa.Array:
     """As seconds, nanoseconds and, with a zone, minutes east of UTC + 1440. A NULL is a NULL of the whole, not of its parts."""
     unit = array.type.unit
     per_second = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[unit]
-    units = pc.fill_null(array.cast(pa.int64()), 0).to_pylist()
+    units = np.asarray(pc.fill_null(array.cast(pa.int64()), 0))
     parts = [
-        pa.array([value // per_second for value in units], pa.int64()),
-        pa.array([value % per_second * (10**9 // per_second) for value in units], pa.int32()),
+        pa.array(units // per_second, pa.int64()),
+        pa.array(units % per_second * (10**9 // per_second), pa.int32()),
     ]
     fields = [pa.field("epoch", pa.int64(), nullable=False), pa.field("fraction", pa.int32(), nullable=False)]
     if with_zone:
