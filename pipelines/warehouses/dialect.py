@@ -82,14 +82,6 @@ class Dialect(ABC):
         """Return the texts of an array that was fetched."""
 
     @abstractmethod
-    def masked(self, original: str, name: str, mask: str) -> str:
-        """Return a JSON object (text) in which the value of a key is a mask."""
-
-    @abstractmethod
-    def has_key(self, original: str, name: str) -> str:
-        """Return the test that a JSON object (text) has a key."""
-
-    @abstractmethod
     def widen(self, table: str, column: Column) -> list[str]:
         """Return the DDL that gives a column a type which holds every old value."""
 

@@ -1,6 +1,5 @@
 """DuckDB's SQL where it is not Snowflake's, and what runs it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -97,15 +96,6 @@ class DuckDBDialect(Dialect):
     def read_texts(self, value: Sequence[str | None]) -> tuple[str | None, ...]:
         """Return the texts of a list."""
         return tuple(value)
-
-    def masked(self, original: str, name: str, mask: str) -> str:
-        """Return a JSON object with a mask in the place of a value."""
-        return f"json_merge_patch({original}, {self.comment(json.dumps({name: mask}, ensure_ascii=False))})"
-
-    def has_key(self, original: str, name: str) -> str:
-        """Return the test for a key of a JSON object."""
-        pointer = "/" + name.replace("~", "~0").replace("/", "~1")
-        return f"json_exists({original}, {self.comment(pointer)})"
 
     def widen(self, table: str, column: Column) -> list[str]:
         """Return the DDL that widens a column."""

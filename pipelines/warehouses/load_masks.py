@@ -13,10 +13,11 @@ from pipelines.sync import codec
 from pipelines.sync.model import StagedLoad
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.dialect import Run, as_rows
 from pipelines.warehouses.load_ddl import OLDER, drop_column
 
 MASKED = "(masked)"
+PAGE_ROWS = 1000
 _MINE = "source_name = $source and table_name = $table"
 
 
@@ -82,15 +83,29 @@ def _names_ever(load: StagedLoad, schemas: Iterable[TableSchema]) -> set[str]:
     return former | set(load.spec.masks)
 
 
-def _redact_quarantine(run: Run, load: StagedLoad, columns: Iterable[str]) -> None:
-    for name in sorted(columns):
-        run(
-            f"update daybreak.quarantine set original = {run.dialect.masked('original', name, MASKED)} "
-            f"where {_MINE} and {run.dialect.has_key('original', name)} and load_id <> $load_id",
-            source=load.spec.source,
-            table=load.spec.name,
-            load_id=load.plan.load_id,
-        )
+def _redact_quarantine(run: Run, load: StagedLoad, columns: Collection[str]) -> None:
+    """Mask values in the text of rows; page by page, as there may be many, and each text once."""
+    which = f"{_MINE} and load_id <> $load_id"
+    names = {"source": load.spec.source, "table": load.spec.name, "load_id": load.plan.load_id}
+    page = f"select distinct original from daybreak.quarantine where {which} and original > $after order by original limit {PAGE_ROWS}"
+    given = run.dialect.rows("rows", {"original": "varchar", "masked": "varchar"})
+    after = ""
+    while rows := run(page, after=after, **names):
+        after = rows[-1][0]
+        masked = [(text, _mask(text, columns)) for (text,) in rows]
+        if changed := [(text, new) for text, new in masked if new != text]:
+            run(
+                f"update daybreak.quarantine set original = given.masked from ({given}) given "
+                f"where {which} and quarantine.original = given.original",
+                rows=as_rows(changed),
+                **names,
+            )
+
+
+def _mask(original: str, columns: Collection[str]) -> str:
+    row = json.loads(original)
+    hidden = {name: MASKED for name in row if name in columns}
+    return json.dumps({**row, **hidden}, ensure_ascii=False) if hidden else original
 
 
 def _without_defaults(schema: TableSchema, masked: Collection[str]) -> TableSchema:

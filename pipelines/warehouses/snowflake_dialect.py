@@ -129,14 +129,6 @@ class SnowflakeDialect(Dialect):
         """Return the texts of a JSON array."""
         return tuple(json.loads(value))
 
-    def masked(self, original: str, name: str, mask: str) -> str:
-        """Return a JSON object with a mask in the place of a value."""
-        return f"to_json(object_insert(parse_json({original}), {self.comment(name)}, {self.comment(mask)}, true))"
-
-    def has_key(self, original: str, name: str) -> str:
-        """Return the test for a key of a JSON object."""
-        return f"array_contains({self.comment(name)}::variant, object_keys(parse_json({original})))"
-
     def widen(self, table: str, column: Column) -> list[str]:
         """Return the DDL and the UPDATE that widen a column: in place a number's scale cannot change, and it cannot become text."""
         name, room = self.quote(column.name), self.quote(f"_widening_{column.name}")

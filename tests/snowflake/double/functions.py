@@ -106,6 +106,10 @@ def _format(node: exp.ToChar) -> Expr:
         return exp.Anonymous(this="_daybreak_text", expressions=[node.this])
     if asked.name.upper() == "HEX":
         return exp.Anonymous(this="hex", expressions=[node.this])
+    if isinstance(asked, exp.Literal) and set(asked.name.upper()) == {"X"} and len(asked.name) <= 16:
+        # Of numbers that are not negative.
+        digits = exp.cast(exp.paren(node.this), exp.DataType(this=exp.DataType.Type.USERDEFINED, kind="UBIGINT"))
+        return exp.Anonymous(this="to_hex", expressions=[digits])
     if not isinstance(asked, exp.Literal) or _FORMAT.sub("", asked.name):
         raise NotEmulated(f"the format {asked.name}")
     text = _FORMAT.sub(lambda found: found[1] or found[3] or _FORMATS[found[2].upper()], asked.name)

@@ -16,7 +16,6 @@ from sqlglot.tokens import TokenType
 from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
 from tests.snowflake.double.functions import prepare_function, rewrite_function
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
-from tests.snowflake.double.numbers import rewrite_hex
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
 
