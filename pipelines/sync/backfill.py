@@ -20,6 +20,7 @@ from pipelines.sync.steps import step
 from pipelines.sync.throttle import Stopped
 
 DAYS_PER_WINDOW = 7  # of one load: what a conflict with a live sync, or the end of the hours, costs at most
+MOST_DAYS_PER_WINDOW = 28  # of one that reads few rows: then it is the loads that cost, not the days
 HEARTBEAT_SECONDS = 20.0
 
 
@@ -50,13 +51,14 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
     engine = replace(engine, progress=_beating(engine, at.backfill_id))
     results: list[TableResult] = []
     held: Backfill | None = None  # as it was at the first window that a gate holds
+    days = DAYS_PER_WINDOW
     try:
         while at.next_day < at.days.end:
             if order.hours and not order.hours.allow(order.local_time()):
                 at = replace(at, state="paused", note=f"back-fills may read from {order.hours}")
                 return _stop(engine, spec, at, results, order)
             order.each(at)
-            window = DayRange(at.next_day, min(at.next_day + timedelta(days=DAYS_PER_WINDOW), at.days.end))
+            window = DayRange(at.next_day, min(at.next_day + timedelta(days=days), at.days.end))
             result = sync_table(engine, spec, window)
             results.append(result)
             if result.outcome == "held" and not result.verdicts:  # by the schema or the guard, and so will be those behind it
@@ -65,7 +67,9 @@ def backfill_table(engine: Engine, spec: TableSpec, order: BackfillOrder) -> Tab
             if result.outcome == "held" and held is None:
                 held = replace(at, state="held", note=result.held_reason or "held")
             with step("backfill.position"):
-                at = _advance(engine, at, window.end, result)
+                before, at = at, _advance(engine, at, window.end, result)
+            is_small = result.outcome != "held" and 2 * (at.rows - before.rows) < engine.chunk_rows
+            days = min(2 * days, MOST_DAYS_PER_WINDOW) if is_small else DAYS_PER_WINDOW
     except Stopped:
         save_backfill(engine.mirror, replace(at, state="paused", note="stopped", heartbeat_at=datetime.now(UTC)))
         raise

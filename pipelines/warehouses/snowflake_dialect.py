@@ -177,4 +177,4 @@ def _utc(column: str) -> str:
 
 
 def _trimmed(clock: str) -> str:
-    return f"iff(contains({clock}, '.'), rtrim(rtrim({clock}, '0'), '.'), {clock})"
+    return f"regexp_replace({clock}, '[.]?0+$', '')"  # of a fraction that has six digits always

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +31,15 @@ def test_a_folder_with_something_else_in_it_is_refused(tmp_path: Path) -> None:
     assert [path.name for path in folder.iterdir()] == ["letter.txt"]
 
 
-def test_a_killed_server_comes_back_with_what_was_committed(tmp_path: Path) -> None:
-    folder = tmp_path / "with spaces & more" / "postgres"
+@pytest.fixture
+def own_folder() -> Iterator[Path]:
+    """A folder that no other session of pytest makes unreadable for the server's own user."""
+    with tempfile.TemporaryDirectory(prefix="daybreak-tests-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def test_a_killed_server_comes_back_with_what_was_committed(own_folder: Path) -> None:
+    folder = own_folder / "with spaces & more" / "postgres"
     with open_shop_server(folder) as url:
         with psycopg.connect(url) as connection:
             connection.execute("create table kept (id int)")
@@ -43,8 +52,8 @@ def test_a_killed_server_comes_back_with_what_was_committed(tmp_path: Path) -> N
         fetch(url, "select 1")
 
 
-def test_a_server_on_a_long_path_is_left_running_until_it_is_stopped(tmp_path: Path) -> None:
-    folder = tmp_path / ("long" * 30) / "postgres"
+def test_a_server_on_a_long_path_is_left_running_until_it_is_stopped(own_folder: Path) -> None:
+    folder = own_folder / ("long" * 30) / "postgres"
     url = start_shop_server(folder)
     with open_shop_server(folder) as same_url:
         assert same_url == url
