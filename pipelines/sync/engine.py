@@ -130,7 +130,8 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
         engine.progress(spec, "gate", folder.rows)
         with step("gate"):
             judged = follow_gates(engine, spec, folder.plan.schema)
-            gated = gate_load(GateRequest(judged, folder, engine.gate, engine.time_zone, *sizes_of(engine, spec, folder.plan, changed)))
+            sizes = sizes_of(engine, spec, folder.plan, changed)
+            gated = gate_load(GateRequest(judged, folder, engine.gate, engine.time_zone, engine.warehouse.find_misfits, *sizes))
         engine.mirror.record_verdicts(gated.verdicts, folder.plan.load_id)
         if gated.held_reason:
             engine.landing.mark_held(folder, gated.held_reason, engine.clock())

@@ -4,7 +4,7 @@ What the engine itself always checks: a value that no type can hold, a NULL in t
 rows stepped aside. Everything else is the table's expectations, judged by the Gate.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from pipelines.sync.spec import TableSpec
 # Below this many rows a share says little: three bad rows of twenty are a bad day, not a broken source.
 ALWAYS_TOLERATED = 10
 KEY_IS_UNIQUE = "key_is_unique"
+MISFIT = "value does not fit the warehouse's type"
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class GateRequest:
     folder: LoadFolder
     gate: Gate
     time_zone: str
+    find_misfits: Callable[[pa.Table], Mapping[int, str]]  # see ``Warehouse.find_misfits``
     sizes: Sequence[LoadSize] = ()
     past: Sequence[LoadSize] = ()
     is_released: bool = False
@@ -113,7 +115,8 @@ def _gate_chunk(request: GateRequest, chunk: Chunk, gated: GatedLoad, budget: in
     spec, folder = request.spec, request.folder
     rows = folder.read_chunk(chunk)
     findings = request.gate.check_rows(spec, rows)
-    reasons = find_reasons(spec, rows, findings)
+    misfits = {position: (column, MISFIT) for position, column in request.find_misfits(rows).items()}
+    reasons = misfits | find_reasons(spec, rows, findings)
     gated.aside += len(reasons)
     path = None
     if reasons and gated.aside <= budget:

@@ -147,6 +147,12 @@ class Warehouse(Protocol):
     def is_free_to_ask(self) -> bool:
         """Whether a question costs nothing (a file) or wakes a machine that is paid for."""
 
+    def find_misfits(self, rows: pa.Table) -> Mapping[int, str]:
+        """Return the positions of landed rows with a value that no type of this warehouse holds, each with the first such column.
+
+        MUST ask nobody: it is a rule.
+        """
+
     def read_state(self, tables: Sequence[str]) -> WarehouseState:
         """Return watermarks, days, schema versions, approvals and the newest ledger entries of ``tables``."""
 

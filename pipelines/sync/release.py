@@ -41,9 +41,9 @@ def release_load(engine: Engine, spec: TableSpec, held: HeldLoad, released_by: s
             return Release("superseded", moved)
         folder.plan = replace(held.plan, base_load_id=engine.mirror.status(spec.id).load_id)
         changed, same = changed_days(engine, spec, folder.plan, digest_load(engine, spec, folder))
-        gated = gate_load(
-            GateRequest(follow_gates(engine, spec, folder.plan.schema), folder, engine.gate, engine.time_zone, is_released=True)
-        )
+        judged = follow_gates(engine, spec, folder.plan.schema)
+        request = GateRequest(judged, folder, engine.gate, engine.time_zone, engine.warehouse.find_misfits, is_released=True)
+        gated = gate_load(request)
         if gated.held_reason:
             return Release("refused", gated.held_reason)
         try:

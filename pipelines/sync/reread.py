@@ -112,7 +112,8 @@ def _discarding(folder: LoadFolder) -> Iterator[None]:
 def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt, removal: Removal | None) -> TableResult:
     with engine.landing.open_load(spec, planned) as folder, _discarding(folder):
         read_and_land(engine, spec, folder, attempt)
-        gated = gate_load(GateRequest(follow_gates(engine, spec, planned.schema), folder, engine.gate, engine.time_zone))
+        judged = follow_gates(engine, spec, planned.schema)
+        gated = gate_load(GateRequest(judged, folder, engine.gate, engine.time_zone, engine.warehouse.find_misfits))
         engine.mirror.record_verdicts(gated.verdicts, planned.load_id)
         if gated.held_reason:
             folder.discard()  # the rows stay in quarantine, which has their text

@@ -5,6 +5,8 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from pipelines.errors import CommitUnknown, WarehouseUnavailable
 from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad, WaitingRows
 from pipelines.sync.protocols import Traces, WarehouseState
@@ -18,6 +20,7 @@ from pipelines.warehouses.load_masks import find_kept_tables
 from pipelines.warehouses.parity_side import HashingSide
 from pipelines.warehouses.snowflake_access import Sessions, SnowflakeRun, is_drivers, is_refused
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.snowflake_limits import find_misfits
 from pipelines.warehouses.snowflake_swap import finish_swaps, make_beside, note_swap
 from pipelines.warehouses.state_ledger import find_entry
 from pipelines.warehouses.state_parity import read_parity, record_parity
@@ -35,6 +38,10 @@ class SnowflakeWarehouse:
     def __init__(self, url: str) -> None:
         """Read the URL. Raises ``ConfigError`` that names every mistake in it."""
         self._sessions, self._has_state = Sessions(url), False
+
+    def find_misfits(self, rows: pa.Table) -> Mapping[int, str]:
+        """Return the positions of rows with a value that Snowflake cannot hold; see ``snowflake_limits``."""
+        return find_misfits(rows)
 
     def close(self) -> None:
         """Sign out; safe to call twice."""

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -16,6 +18,7 @@ from pipelines.sync.spec import TableSpec
 from pipelines.warehouses.dialect import NAMED, Run, as_rows
 from pipelines.warehouses.load_quarantine import EXCLUDED
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.snowflake_limits import copy_without_misfits
 
 if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
@@ -177,9 +180,18 @@ class SnowflakeRun(Run):
         self(f"create temporary table excluded ({EXCLUDED})")
         if load.files:
             self("create temporary stage landing")
-            self._copy("landed", [file.path for file in load.files])
+            self._copy_landed(load)
         if aside := [file for file in load.files if file.aside_path]:
             self._stage_excluded([str(file.aside_path) for file in aside])
+
+    def _copy_landed(self, load: StagedLoad) -> None:
+        with TemporaryDirectory(prefix="daybreak-") as folder:
+            files = []
+            for file in load.files:
+                copy = str(Path(folder) / Path(file.path).name)
+                # Only rows that stepped aside may have values that a COPY would stop at.
+                files.append(copy if file.aside_path and copy_without_misfits(file.path, copy) else file.path)
+            self._copy("landed", files)
 
     def _copy(self, table: str, files: Sequence[str]) -> None:
         for file in files:
