@@ -39,6 +39,15 @@ def test_dml_tells_how_many_rows(connection: Any, table: str) -> None:
         assert columns in (None, [column.name for column in cursor.description])
 
 
+def test_insert_overwrite_replaces_all_rows(connection: Any, run: Run, other: Run, table: str) -> None:
+    run("begin")
+    cursor = connection.cursor().execute("insert overwrite into \"t\" select 7, 'seven'")
+    assert (cursor.fetchall(), cursor.rowcount) == ([(1,)], 1)
+    assert len(rows(other)) == 3
+    run("commit")
+    assert rows(other) == [(7, "seven")]
+
+
 def test_merge_takes_the_first_clause_that_fits(connection: Any, run: Run, table: str) -> None:
     cursor = connection.cursor()
     cursor.execute(

@@ -11,7 +11,7 @@ from tests.snowflake.double import copying, merging, settings, show, stages, tab
 from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
 from tests.snowflake.double.lengths import check_lengths
 from tests.snowflake.double.locks import Mode
-from tests.snowflake.double.names import Table
+from tests.snowflake.double.names import Table, quote_all
 from tests.snowflake.double.session_rows import fetch
 from tests.snowflake.double.store import Store
 from tests.snowflake.double.transactions import Statement, Transaction
@@ -49,9 +49,12 @@ class Session:
         sql = strip_comments(text).strip().rstrip(";").strip()
         self.transaction.database = self.place.database
         words = re.findall(r"[A-Za-z_]+|\(", sql[:200].upper())[:3] or [""]
-        if not self.autocommit and words[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY"):
+        is_work = words[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
+        if is_work and not self.autocommit:
             self.transaction.begin()
         try:
+            if is_work:
+                self.transaction.see_commits()
             result = self._dispatch(sql, words, rows)
         except Exception as error:
             self.transaction.end_statement(failed=True)
@@ -104,18 +107,22 @@ class Session:
     def _change(self, expression: Expr, rows: list[dict[str, Any]]) -> Result:
         target = target_of(expression, self.place)
         adds = isinstance(expression, exp.Insert)
+        overwrites = adds and bool(expression.args.get("overwrite"))
+        expression.set("overwrite", False)
         translated = translate(expression, self.place)
         reads = translated.reads - ({target} if adds and not _reads_target(expression, target, self.place) else set())
         stored = self.place.stored(target)
         statements = [
             Statement(translated.sql, row, frozenset(reads), frozenset({stored}), Mode.ADD if adds else Mode.CHANGE) for row in rows
         ]
-        if adds and expression.args.get("overwrite"):
-            raise NotEmulated("INSERT OVERWRITE")
         if adds:
             self._refuse_text_as_variant(expression, stored, rows[0])
+        if overwrites:
+            if target in reads:
+                raise NotEmulated("INSERT OVERWRITE from the table itself")
+            statements.insert(0, Statement(f"delete from {quote_all(stored)}", writes=frozenset({stored}), mode=Mode.CHANGE))
         counted = self.transaction.write(statements, lambda: check_lengths(self.duck, stored))
-        count = sum(rows[0][0] for rows in counted)
+        count = sum(rows[0][0] for rows in counted[overwrites:])
         match expression:
             case exp.Insert():
                 return make_result({"number of rows inserted": "number"}, [(count,)], INSERT)

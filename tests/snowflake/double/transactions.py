@@ -67,6 +67,11 @@ class Transaction:
         """Start an explicit transaction; inside one, Snowflake ignores it."""
         self.is_explicit = True
 
+    def see_commits(self) -> None:
+        """Before a statement looks up its tables: see what others have committed."""
+        if self._is_open:
+            self._prepare([])
+
     def query(self, statement: Statement) -> duckdb.DuckDBPyConnection:
         """Run a statement that reads, and return the cursor with its rows."""
         self._prepare([statement])
