@@ -120,6 +120,24 @@ def test_a_statement_that_waits_ends_with_its_timeout(run: Run, other: Run, conn
     del other, connection
 
 
+def test_a_client_that_vanished_is_in_the_way_until_it_was_idle_long_enough(double: Double, run: Run, other: Run) -> None:
+    run('create table "t" as select 1 as "id"')
+    run("begin")
+    run('delete from "t"')
+    other("alter session set lock_timeout = 1")
+    with fails(625):
+        other('update "t" set "id" = 2')
+    double.idle_after(1)
+    try:
+        other("alter session set lock_timeout = 30")
+        other('update "t" set "id" = 2')
+    finally:
+        double.idle_after(300)
+    with fails(999000):
+        run("commit")
+    assert run('select * from "t"') == [(2,)]
+
+
 def test_grants_are_answered(run: Run) -> None:
     database = run("select current_database()")[0][0]
     run(f"grant usage on database {database} to role PUBLIC")

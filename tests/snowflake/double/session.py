@@ -1,6 +1,8 @@
 """One session: it takes a statement, finds what kind it is, and answers with a result."""
 
 import re
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +36,8 @@ class Session:
     parameters: dict[str, str] = field(default_factory=dict)
     stages: set[Table] = field(default_factory=set)  # temporary ones
     transaction: Transaction = field(init=False)
+    mutex: threading.Lock = field(default_factory=threading.Lock)  # held while a statement runs
+    used_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.store, self.number, self.duck)
@@ -46,6 +50,23 @@ class Session:
 
     def execute(self, text: str, rows: list[dict[str, Any]]) -> Result:
         """Run a statement once for each of ``rows`` of bound values: one, or an array of them."""
+        with self.mutex:
+            try:
+                return self._execute(text, rows)
+            finally:
+                self.used_at = time.monotonic()
+
+    def abandon_if_idle(self, idle_seconds: float) -> None:
+        """Roll back a transaction that nobody goes on with while others wait for it."""
+        if time.monotonic() - self.used_at < idle_seconds or not self.store.locks.is_in_the_way(self.number):
+            return
+        if self.mutex.acquire(blocking=False):
+            try:
+                self.transaction.abandon()
+            finally:
+                self.mutex.release()
+
+    def _execute(self, text: str, rows: list[dict[str, Any]]) -> Result:
         sql = strip_comments(text).strip().rstrip(";").strip()
         self.transaction.database = self.place.database
         words = re.findall(r"[A-Za-z_]+|\(", sql[:200].upper())[:3] or [""]
@@ -63,8 +84,9 @@ class Session:
         return result
 
     def close(self) -> None:
-        self.transaction.rollback()
-        self.duck.close()
+        with self.mutex:
+            self.transaction.rollback()
+            self.duck.close()
 
     def _dispatch(self, sql: str, words: list[str], rows: list[dict[str, Any]]) -> Result:
         match words:

@@ -123,6 +123,11 @@ class Transaction:
                 self.duck.rollback()
         self._end()
 
+    def abandon(self) -> None:
+        """Roll back as Snowflake does with what a client left behind; a client that comes back after all hears of it."""
+        self.rollback()
+        self.is_explicit, self._lost = True, "a transaction that was idle, in another's way, and was rolled back"
+
     def end_statement(self, *, failed: bool) -> None:
         """Without BEGIN, a statement is its own transaction."""
         if self.is_explicit:
