@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from tests.snowflake.double.errors import SqlError, translate_error
+from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
 from tests.snowflake.double.names import decode, parse_name
 from tests.snowflake.double.session import Session, wakes_warehouse
 from tests.snowflake.double.settings import set_place
@@ -111,13 +111,15 @@ class Door:
             "session": session.number,
             "user": session.place.facts["USER"],
             "database": session.place.facts.get("DATABASE"),
-            "query_tag": session.parameters.get("QUERY_TAG", ""),
+            "query_tag": (body.get("parameters") or {}).get("QUERY_TAG", session.parameters["QUERY_TAG"]),
             "sql": text,
             "wakes_warehouse": wakes_warehouse(text),
             "error": None,
         }
         self.store.statements.append(entry)
         try:
+            if body.get("describeOnly") or body.get("asyncExec"):
+                raise NotEmulated("to describe a statement, or to run it, without waiting for its rows")
             result = session.execute(text, _rows(body.get("bindings") or {}))
             answer = {"data": {**self._about(session, query_id), **_data(result)}, "success": True, "code": None, "message": None}
         except Exception as error:
