@@ -113,6 +113,18 @@ def test_an_error_leaves_the_transaction_open_with_what_was_written(run: Run, ot
     assert rows(other) == [(2, "two"), (3, "three"), (4, "four")]
 
 
+def test_an_error_after_a_write_from_a_catalog_or_a_view_loses_nothing(run: Run, other: Run, table: str) -> None:
+    run('create view "v" as select * from "t"')
+    run('create table "names" ("name" varchar)')
+    run("begin")
+    run("insert into \"names\" select table_name from information_schema.tables where table_name = 't'")
+    run('insert into "names" select "s" from "v" where "id" = 1')
+    with fails(904):
+        run("select nope")
+    run("commit")
+    assert other('select "name" from "names" order by 1') == [("one",), ("t",)]
+
+
 def test_without_autocommit_a_transaction_begins_by_itself(snowflake_url: str, run: Run, table: str) -> None:
     with closing(connect(snowflake_url, autocommit=False)) as connection:
         connection.cursor().execute('delete from "t" where "id" = 1')

@@ -192,7 +192,8 @@ class Transaction:
         if table in changed_at:
             return changed_at[table] > self._snapshot
         # Never changed: a view, whose tables are not known here, or a table of an earlier life of the server.
-        return table == EVERYTHING or (table[0] != "temp" and self._is_view(table))
+        may_be = table == EVERYTHING or (table[0] != "temp" and self._is_view(table))
+        return may_be and self.store.clock > self._snapshot
 
     def _is_view(self, table: Table) -> bool:
         sql = "select count(*) from duckdb_views() where database_name = ? and schema_name = ? and view_name = ?"
