@@ -51,7 +51,11 @@ class Double:
         """End the next connections without an answer."""
         self._ask("faults", {"refuse": times})
 
-    def _ask(self, what: str, body: dict[str, int] | None = None) -> Any:
+    def idle_after(self, seconds: float) -> None:
+        """Roll back a transaction that others wait for once its client was silent for so long; 300 as long as nobody says."""
+        self._ask("idle", {"seconds": seconds})
+
+    def _ask(self, what: str, body: dict[str, float] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/daybreak/{what}", data, timeout=10) as answer:
             return json.loads(answer.read())

@@ -11,6 +11,7 @@ import secrets
 import socket
 import sys
 import threading
+import time
 import traceback
 import warnings
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlparse
 
-from tests.snowflake.double.errors import SqlError, translate_error
+from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
 from tests.snowflake.double.names import decode, parse_name
 from tests.snowflake.double.session import Session, wakes_warehouse
 from tests.snowflake.double.settings import set_place
@@ -43,7 +44,8 @@ class Door:
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     faults: dict[str, int] = field(default_factory=dict)
     cut: set[str] = field(default_factory=set)  # tokens whose connection is gone
-    running: dict[str, Session] = field(default_factory=dict)
+    running: dict[str, tuple[Session, threading.Event]] = field(default_factory=dict)
+    idle_seconds: float = 300  # as Snowflake's documentation has it
     mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def take_fault(self, name: str) -> bool:
@@ -78,10 +80,30 @@ class Door:
         return {"data": {**answer, "sessionId": session.number, "validityInSeconds": 36000}, "success": True, "code": None, "message": None}
 
     def query(self, token: str, request: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Run a statement, once: a request that the connector repeats gets the first answer."""
+        """Run a statement, once: a request that the connector repeats waits for the first answer, and gets it."""
         session = self._session(token)
+        with self.mutex:
+            first = self.running.get(request)
+            if not first and request not in self.answers:
+                self.running[request] = session, threading.Event()
+        if first:
+            first[1].wait()
         if request in self.answers:
             return self.answers[request]
+        try:
+            answer = self._run(session, body)
+        finally:
+            with self.mutex:
+                self.answers[request] = answer
+                while len(self.answers) > 100:
+                    self.answers.pop(next(iter(self.answers)))
+                self.running.pop(request)[1].set()
+        if body["sqlText"].strip().upper().startswith("COMMIT") and answer["success"] and self.take_fault("after_commit"):
+            self.cut.add(token)
+            raise Dropped
+        return answer
+
+    def _run(self, session: Session, body: dict[str, Any]) -> dict[str, Any]:
         text = body["sqlText"]
         query_id = secrets.token_hex(16)
         entry = {
@@ -89,14 +111,15 @@ class Door:
             "session": session.number,
             "user": session.place.facts["USER"],
             "database": session.place.facts.get("DATABASE"),
-            "query_tag": session.parameters.get("QUERY_TAG", ""),
+            "query_tag": (body.get("parameters") or {}).get("QUERY_TAG", session.parameters["QUERY_TAG"]),
             "sql": text,
             "wakes_warehouse": wakes_warehouse(text),
             "error": None,
         }
         self.store.statements.append(entry)
-        self.running[request] = session
         try:
+            if body.get("describeOnly") or body.get("asyncExec"):
+                raise NotEmulated("to describe a statement, or to run it, without waiting for its rows")
             result = session.execute(text, _rows(body.get("bindings") or {}))
             answer = {"data": {**self._about(session, query_id), **_data(result)}, "success": True, "code": None, "message": None}
         except Exception as error:
@@ -105,14 +128,7 @@ class Door:
                 traceback.print_exc(file=sys.stderr)
             entry["error"] = failure.number
             answer = _failed(f"{failure.number:06d}", failure.message, failure.state, query_id)
-        finally:
-            self.running.pop(request, None)
         session.place.facts["LAST_QUERY_ID"] = query_id
-        if request:
-            self.answers[request] = answer
-        if text.strip().upper().startswith("COMMIT") and answer["success"] and self.take_fault("after_commit"):
-            self.cut.add(token)
-            raise Dropped
         return answer
 
     def close(self, token: str) -> dict[str, Any]:
@@ -122,11 +138,18 @@ class Door:
         return {"data": None, "success": True, "code": None, "message": None}
 
     def abort(self, request: str) -> dict[str, Any]:
-        session = self.running.get(request)
-        if session:
+        if running := self.running.get(request):
+            session = running[0]
             self.store.locks.cancel(session.number)
             session.duck.interrupt()
         return {"data": None, "success": True, "code": None, "message": None}
+
+    def watch(self) -> None:
+        """Roll back, again and again, what clients have left behind."""
+        while True:
+            time.sleep(0.2)
+            for session in list(self.sessions.values()):
+                session.abandon_if_idle(self.idle_seconds)
 
     def _session(self, token: str) -> Session:
         if token in self.cut:
@@ -201,7 +224,8 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
             return
-        except SqlError as error:
+        except Exception as found:
+            error = translate_error(found)
             answer = _failed(f"{error.number:06d}", error.message, error.state)
         text = json.dumps(answer).encode()
         self.send_response(200)
@@ -216,7 +240,7 @@ class Handler(BaseHTTPRequestHandler):
             case "/session/v1/login-request":
                 return self.door.log_in(query, body)
             case "/queries/v1/query-request":
-                return self.door.query(token, query.get("requestId", ""), body)
+                return self.door.query(token, query.get("requestId") or secrets.token_hex(8), body)
             case "/queries/v1/abort-request":
                 return self.door.abort(body.get("requestId", ""))
             case "/session" if query.get("delete"):
@@ -226,6 +250,9 @@ class Handler(BaseHTTPRequestHandler):
             case "/daybreak/faults":
                 self.door.faults |= body
                 return self.door.faults
+            case "/daybreak/idle":
+                self.door.idle_seconds = float(body["seconds"])
+                return {}
             case "/daybreak/alive":
                 return {}
         return {"data": None, "success": True, "code": None, "message": None}  # heartbeats and telemetry
@@ -237,7 +264,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="keep databases and stages here; without it, in memory")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Arrow output on a DB-API result")
-    handler = type("DoorHandler", (Handler,), {"door": Door(open_store(options.folder))})
+    door = Door(open_store(options.folder))
+    threading.Thread(target=door.watch, daemon=True).start()
+    handler = type("DoorHandler", (Handler,), {"door": door})
     ThreadingHTTPServer.request_queue_size = 128
     server = ThreadingHTTPServer(("127.0.0.1", options.port), handler)
     server.daemon_threads = True

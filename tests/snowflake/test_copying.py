@@ -74,9 +74,9 @@ def test_values_of_each_type_arrive_exactly(run: Run, stage: Stage) -> None:
 
 
 def test_columns_are_matched_by_name_and_case(run: Run, stage: Stage) -> None:
-    run('create table "s"."t" ("id" number(38,0), "Id" number(38,0), "gone" varchar)')
-    stage.put("a.parquet", pa.table({"id": [1], "ID": [2], "extra": [3]}))
-    stage.copy()
+    run('create table "s"."t" ("id" number(38,0), "Id" number(38,0), "gone" varchar default \'x\')')
+    stage.put("a.parquet", pa.table({"id": [1], "ID": [2], "extra": [3]}), "Id=7")
+    stage.copy(path="Id=7")
     assert run('select "id", "Id", "gone" from "s"."t"') == [(1, None, None)]
 
 

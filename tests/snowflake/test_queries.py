@@ -89,7 +89,7 @@ def test_what_the_double_would_get_wrong_it_refuses(run: Run) -> None:
         'select to_char("n", \'999.00\') from "t"',
         "select typeof(parse_json('1'))",
         "select value from table(flatten(input => parse_json('{}'), path => 'x'))",
-        'insert overwrite into "t" select 1',
+        'insert overwrite into "t" select "n" from "t"',
         "undrop table t",
         'create table "u" ("id" number(38,0) autoincrement)',
         'insert into "v" ("n", "v") values (1, \'{}\')',
@@ -186,8 +186,12 @@ def test_show_and_describe_tell_the_names(run: Run, connection: Any) -> None:
     assert shown('show terse objects in "s"', "name", "kind") == [("t", "TABLE"), ("v", "VIEW")]
     assert shown("show schemas like 's'", "name") == [("s",)]
     assert shown('describe table "s"."t"', "name", "type", "null?") == [("id", "NUMBER(38,0)", "N"), ("x", "VARCHAR(3)", "Y")]
+    run('create temporary table "s"."t" as select 1 as "one", \'x\' as "x"')
+    assert shown('describe table "s"."t"', "name", "type")[1] == ("x", "VARCHAR(16777216)")
     with fails(2003):
         run('describe table "s"."missing"')
+    with fails(2043):
+        run('show objects in schema "missing"')
 
 
 def test_errors_have_snowflakes_numbers(run: Run) -> None:

@@ -57,6 +57,17 @@ def test_statements_are_logged_with_their_tag_and_whether_they_wake_a_warehouse(
     assert {s["query_tag"] for s in sent[1:]} == {"load 7"}
 
 
+def test_a_tag_may_be_one_statements_own(double: Double, connection: Any, run: Run) -> None:
+    connection.cursor().execute("select 'tagged'", _statement_params={"QUERY_TAG": "its own"})
+    database = run("select current_database()")[0][0]
+    tags = {s["sql"]: s["query_tag"] for s in double.statements(database)}
+    assert (tags["select 'tagged'"], tags["select current_database()"]) == ("its own", "")
+    with fails(999000):
+        connection.cursor().execute_async("select 1")
+    with fails(999000):
+        connection.cursor().describe("select 1")
+
+
 def test_a_commit_may_be_done_and_not_answered(double: Double, snowflake_url: str, run: Run) -> None:
     run('create table "t" ("id" number(38,0))')
     connection = connect(snowflake_url, network_timeout=2)
@@ -118,6 +129,24 @@ def test_a_statement_that_waits_ends_with_its_timeout(run: Run, other: Run, conn
         third.cursor().execute('delete from "t"', timeout=2)
     assert time.monotonic() - begun < 30
     del other, connection
+
+
+def test_a_client_that_vanished_is_in_the_way_until_it_was_idle_long_enough(double: Double, run: Run, other: Run) -> None:
+    run('create table "t" as select 1 as "id"')
+    run("begin")
+    run('delete from "t"')
+    other("alter session set lock_timeout = 1")
+    with fails(625):
+        other('update "t" set "id" = 2')
+    double.idle_after(1)
+    try:
+        other("alter session set lock_timeout = 30")
+        other('update "t" set "id" = 2')
+    finally:
+        double.idle_after(300)
+    with fails(999000):
+        run("commit")
+    assert run('select * from "t"') == [(2,)]
 
 
 def test_grants_are_answered(run: Run) -> None:

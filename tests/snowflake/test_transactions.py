@@ -39,6 +39,15 @@ def test_dml_tells_how_many_rows(connection: Any, table: str) -> None:
         assert columns in (None, [column.name for column in cursor.description])
 
 
+def test_insert_overwrite_replaces_all_rows(connection: Any, run: Run, other: Run, table: str) -> None:
+    run("begin")
+    cursor = connection.cursor().execute("insert overwrite into \"t\" select 7, 'seven'")
+    assert (cursor.fetchall(), cursor.rowcount) == ([(1,)], 1)
+    assert len(rows(other)) == 3
+    run("commit")
+    assert rows(other) == [(7, "seven")]
+
+
 def test_merge_takes_the_first_clause_that_fits(connection: Any, run: Run, table: str) -> None:
     cursor = connection.cursor()
     cursor.execute(
@@ -102,6 +111,18 @@ def test_an_error_leaves_the_transaction_open_with_what_was_written(run: Run, ot
     assert len(rows(other)) == 3
     run("commit")
     assert rows(other) == [(2, "two"), (3, "three"), (4, "four")]
+
+
+def test_an_error_after_a_write_from_a_catalog_or_a_view_loses_nothing(run: Run, other: Run, table: str) -> None:
+    run('create view "v" as select * from "t"')
+    run('create table "names" ("name" varchar)')
+    run("begin")
+    run("insert into \"names\" select table_name from information_schema.tables where table_name = 't'")
+    run('insert into "names" select "s" from "v" where "id" = 1')
+    with fails(904):
+        run("select nope")
+    run("commit")
+    assert other('select "name" from "names" order by 1') == [("one",), ("t",)]
 
 
 def test_without_autocommit_a_transaction_begins_by_itself(snowflake_url: str, run: Run, table: str) -> None:

@@ -90,6 +90,17 @@ def test_a_time_without_zone_is_read_in_the_sessions(run: Run) -> None:
     assert run('select max("x") from "t"') == [(datetime(2026, 1, 1, 8, tzinfo=UTC),)], "Los Angeles is Snowflake's default"
 
 
+def test_rows_are_fetched_as_arrow(connection: Any, run: Run) -> None:
+    values = '1 as "i", 1.25::number(10,2) as "n", \'x\' as "s", \'2026-01-02 03:04:05.000006\'::timestamp_ntz as "ts"'
+    run(f'create table "t" as select {values}')
+    run('insert into "t" values (null, null, null, null)')
+    rows = connection.cursor().execute('select * from "t" order by "i"').fetch_arrow_all().to_pylist()
+    assert [(row["i"], row["s"], row["ts"]) for row in rows] == [
+        (1, "x", datetime(2026, 1, 2, 3, 4, 5, 6)),
+        (None, None, None),
+    ]
+
+
 def test_executemany_writes_every_row(connection: Any, run: Run) -> None:
     run('create table "t" ("n" number(38,0), "s" varchar)')
     cursor = connection.cursor()

@@ -138,7 +138,7 @@ def _loaded(session: "Session", table: Table, table_id: str) -> set[tuple[str, s
 
 def _insert(session: "Session", stored: Table, about: dict[str, str], place: Location, file: Path, options: Options) -> Statement:
     """Return the INSERT of one file: the columns that it and the table have."""
-    read = f"read_parquet({literal(str(file))}, file_row_number = true)"
+    read = f"read_parquet({literal(str(file))}, file_row_number = true, hive_partitioning = false)"
     with session.store.duck.cursor() as aside:
         try:
             described = {str(row[0]): str(row[1]) for row in aside.execute(f"describe select * from {read}").fetchall()}
@@ -154,9 +154,10 @@ def _insert(session: "Session", stored: Table, about: dict[str, str], place: Loc
             values[column] = f"cast({row} as {kind})"
         elif name := by_name.get(fold(decode(column))):
             values[column] = _convert(quote(name), described[name], kind, options)
-    columns, selected = ", ".join(map(quote, values)), ", ".join(values.values())
     if not values:
         raise SqlError(100158, "22000", f"None of the columns of '{place.staged_name(file)}' is a column of the table.")
+    values |= dict.fromkeys(about.keys() - values.keys(), "null")  # not its default
+    columns, selected = ", ".join(map(quote, values)), ", ".join(values.values())
     return Statement(f"insert into {quote_all(stored)} ({columns}) select {selected} from {read}", writes=frozenset({stored}))
 
 

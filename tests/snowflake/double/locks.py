@@ -53,6 +53,11 @@ class Locks:
                 holders.pop(session, None)
             self._changed.notify_all()
 
+    def is_in_the_way(self, session: int) -> bool:
+        """Return whether another session waits for this one."""
+        with self._changed:
+            return any(session in others for others in self._waits.values())
+
     def cancel(self, session: int) -> None:
         """Make ``session`` stop waiting, if it does."""
         with self._changed:

@@ -1,6 +1,8 @@
 """One session: it takes a statement, finds what kind it is, and answers with a result."""
 
 import re
+import threading
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +13,7 @@ from tests.snowflake.double import copying, merging, settings, show, stages, tab
 from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
 from tests.snowflake.double.lengths import check_lengths
 from tests.snowflake.double.locks import Mode
-from tests.snowflake.double.names import Table
+from tests.snowflake.double.names import Table, quote_all
 from tests.snowflake.double.session_rows import fetch
 from tests.snowflake.double.store import Store
 from tests.snowflake.double.transactions import Statement, Transaction
@@ -34,6 +36,8 @@ class Session:
     parameters: dict[str, str] = field(default_factory=dict)
     stages: set[Table] = field(default_factory=set)  # temporary ones
     transaction: Transaction = field(init=False)
+    mutex: threading.Lock = field(default_factory=threading.Lock)  # held while a statement runs
+    used_at: float = field(default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.store, self.number, self.duck)
@@ -46,12 +50,32 @@ class Session:
 
     def execute(self, text: str, rows: list[dict[str, Any]]) -> Result:
         """Run a statement once for each of ``rows`` of bound values: one, or an array of them."""
+        with self.mutex:
+            try:
+                return self._execute(text, rows)
+            finally:
+                self.used_at = time.monotonic()
+
+    def abandon_if_idle(self, idle_seconds: float) -> None:
+        """Roll back a transaction that nobody goes on with while others wait for it."""
+        if time.monotonic() - self.used_at < idle_seconds or not self.store.locks.is_in_the_way(self.number):
+            return
+        if self.mutex.acquire(blocking=False):
+            try:
+                self.transaction.abandon()
+            finally:
+                self.mutex.release()
+
+    def _execute(self, text: str, rows: list[dict[str, Any]]) -> Result:
         sql = strip_comments(text).strip().rstrip(";").strip()
         self.transaction.database = self.place.database
         words = re.findall(r"[A-Za-z_]+|\(", sql[:200].upper())[:3] or [""]
-        if not self.autocommit and words[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY"):
+        is_work = words[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
+        if is_work and not self.autocommit:
             self.transaction.begin()
         try:
+            if is_work:
+                self.transaction.see_commits()
             result = self._dispatch(sql, words, rows)
         except Exception as error:
             self.transaction.end_statement(failed=True)
@@ -60,8 +84,9 @@ class Session:
         return result
 
     def close(self) -> None:
-        self.transaction.rollback()
-        self.duck.close()
+        with self.mutex:
+            self.transaction.rollback()
+            self.duck.close()
 
     def _dispatch(self, sql: str, words: list[str], rows: list[dict[str, Any]]) -> Result:
         match words:
@@ -104,18 +129,22 @@ class Session:
     def _change(self, expression: Expr, rows: list[dict[str, Any]]) -> Result:
         target = target_of(expression, self.place)
         adds = isinstance(expression, exp.Insert)
+        overwrites = adds and bool(expression.args.get("overwrite"))
+        expression.set("overwrite", False)
         translated = translate(expression, self.place)
         reads = translated.reads - ({target} if adds and not _reads_target(expression, target, self.place) else set())
         stored = self.place.stored(target)
         statements = [
             Statement(translated.sql, row, frozenset(reads), frozenset({stored}), Mode.ADD if adds else Mode.CHANGE) for row in rows
         ]
-        if adds and expression.args.get("overwrite"):
-            raise NotEmulated("INSERT OVERWRITE")
         if adds:
             self._refuse_text_as_variant(expression, stored, rows[0])
+        if overwrites:
+            if target in reads:
+                raise NotEmulated("INSERT OVERWRITE from the table itself")
+            statements.insert(0, Statement(f"delete from {quote_all(stored)}", writes=frozenset({stored}), mode=Mode.CHANGE))
         counted = self.transaction.write(statements, lambda: check_lengths(self.duck, stored))
-        count = sum(rows[0][0] for rows in counted)
+        count = sum(rows[0][0] for rows in counted[overwrites:])
         match expression:
             case exp.Insert():
                 return make_result({"number of rows inserted": "number"}, [(count,)], INSERT)

@@ -14,7 +14,7 @@ _PAIR = re.compile(r"(\w+)\s*=\s*('(?:[^'\\]|''|\\.)*'|[^\s,]+)")
 
 
 # As Snowflake has them: Los Angeles, and twelve hours.
-DEFAULTS = {"TIMEZONE": "America/Los_Angeles", "LOCK_TIMEOUT": "43200", "AUTOCOMMIT": "true"}
+DEFAULTS = {"TIMEZONE": "America/Los_Angeles", "LOCK_TIMEOUT": "43200", "AUTOCOMMIT": "true", "QUERY_TAG": ""}
 
 
 def run(session: "Session", sql: str, words: list[str]) -> Result:

@@ -4,9 +4,10 @@ import re
 from fnmatch import fnmatch
 from typing import TYPE_CHECKING
 
-from tests.snowflake.double.errors import missing
+from tests.snowflake.double.errors import SqlError, missing, unparsed
 from tests.snowflake.double.names import DECODED, decode, literal, parse_name
 from tests.snowflake.double.session_rows import fetch
+from tests.snowflake.double.store import TYPE
 from tests.snowflake.double.transactions import EVERYTHING, Statement
 from tests.snowflake.double.wire import OTHER, Result, make_result
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from tests.snowflake.double.session import Session
 
 _SHOW = re.compile(
-    r"show\s+(?:terse\s+)?(\w+(?:\s+keys)?)(?:\s+history)?(?:\s+like\s+('(?:[^'])*'))?(?:\s+in\s+(.*?))?(?:\s+limit\s+(\d+).*)?$",
-    re.I | re.S,
+    r"show\s+(?:terse\s+)?(user\s+functions|\w+(?:\s+keys)?)(?:\s+history)?(?:\s+like\s+'([^']*)')?(?:\s+in\s+((?:(?!starts\b|limit\b)\S+\s*)+?))?"
+    r"(?:\s+starts\s+with\s+'([^']*)')?(?:\s+limit\s+(\d+)(?:\s+from\s+'([^']*)')?)?$",
+    re.I,
 )
 _DESCRIBE = re.compile(r"desc(?:ribe)?\s+(table|view)\s+(\S+)(?:\s+type\s*=.*)?$", re.I)
 _RELATIONS = """
@@ -29,10 +31,11 @@ def run(session: "Session", sql: str) -> Result:
     if found := _DESCRIBE.match(sql):
         return _describe(session, found[2])
     found = _SHOW.match(sql)
-    kind = found[1].upper() if found else ""
-    assert found is not None or not kind
-    like = found[2][1:-1] if found and found[2] else None
-    where = _where(session, found[3] if found else None)
+    if not found:
+        raise unparsed(f"syntax error in {sql}")
+    kind, like, scope, start, limit, after = found.groups()
+    kind = " ".join(kind.upper().split())
+    where = _where(session, scope)
     match kind:
         case "TABLES" | "VIEWS" | "OBJECTS":
             wanted = {"TABLES": " and table_type = 'BASE TABLE'", "VIEWS": " and table_type = 'VIEW'"}.get(kind, "")
@@ -56,12 +59,18 @@ def run(session: "Session", sql: str) -> Result:
                 'select table_name, table_schema as schema_name, column_name, full_type as data_type, is_nullable as "null?",'
                 f" comment, table_catalog as database_name from memory.main._columns where {where} order by 2, 1, ordinal_position"
             )
+        case "USER FUNCTIONS" | "FUNCTIONS":
+            return make_result(dict.fromkeys(("created_on", "name", "schema_name", "is_builtin", "catalog_name"), "text"), [], OTHER)
         case _:
             return make_result({"created_on": "text", "name": "text"}, [], OTHER)
-    if like is not None:
-        query = f"select * from ({query}) where {'column_name' if kind == 'COLUMNS' else 'name'} ilike {literal(like)}"
-    limit = f" limit {found[4]}" if found and found[4] else ""
-    return fetch(session.transaction.query(Statement(query + limit, reads=frozenset({EVERYTHING}))))
+    name = "column_name" if kind == "COLUMNS" else "name"
+    conditions = [
+        *([f"{name} ilike {literal(like)}"] if like is not None else []),
+        *([f"starts_with({name}, {literal(start)})"] if start else []),
+        *([f"{name} > {literal(after)}"] if after else []),
+    ]
+    query = f"select * from ({query}) where {' and '.join(conditions) or 'true'}{f' limit {limit}' if limit else ''}"
+    return fetch(session.transaction.query(Statement(query, reads=frozenset({EVERYTHING}))))
 
 
 def _where(session: "Session", scope: str | None) -> str:
@@ -80,8 +89,15 @@ def _where(session: "Session", scope: str | None) -> str:
         parts = [*here[: 3 - len(parts)], *parts]
     elif len(parts) == 1 and scope and here:
         parts = [here[0], *parts]
+    _refuse_missing(session, parts[:2])
     names = ("table_catalog", "table_schema", "table_name")
     return " and ".join(f"{name} = {literal(part)}" for name, part in zip(names, parts, strict=False)) or "true"
+
+
+def _refuse_missing(session: "Session", parts: list[str]) -> None:
+    sql = f"select count(*) from duckdb_schemas() where {DECODED.format('database_name')} = ? and {DECODED.format('schema_name')} = ?"
+    if parts and session.duck.execute(sql, [*parts, "main"][:2]).fetchall() == [(0,)]:
+        raise SqlError(2043, "02000", f"SQL compilation error:\nObject does not exist: {'.'.join(parts)}")
 
 
 def _describe(session: "Session", name: str) -> Result:
@@ -100,7 +116,7 @@ def _describe(session: "Session", name: str) -> Result:
 
 
 _TEMPORARY = f"""
-    select {DECODED.format("column_name")} as column_name, comment::json->>'$.type' as full_type,
+    select {DECODED.format("column_name")} as column_name, {TYPE} as full_type,
         if(is_nullable, 'YES', 'NO') as is_nullable, column_default, comment::json->>'$.comment' as comment,
         database_name, schema_name, table_name as relation, column_index as ordinal_position
     from duckdb_columns()

@@ -23,7 +23,7 @@ _OWN = """
     create table if not exists {db}._daybreak.stages (schema_name varchar, name varchar);
     create table if not exists {db}._daybreak.loads (table_id varchar, file varchar, etag varchar);
 """
-_TYPE = """
+TYPE = """
     coalesce(comment::json->>'$.type', case
         when data_type like 'DECIMAL%' then replace(data_type, 'DECIMAL', 'NUMBER')
         when data_type like '%INT%' then 'NUMBER(38,0)'
@@ -52,11 +52,12 @@ _VIEWS = f"""
         select {DECODED.format("database_name")} as table_catalog, {DECODED.format("schema_name")} as table_schema,
             {DECODED.format("table_name")} as table_name, {DECODED.format("column_name")} as column_name, database_name, schema_name,
             table_name as relation, column_index::decimal(38,0) as ordinal_position, column_default,
-            if(is_nullable, 'YES', 'NO') as is_nullable, {_TYPE} as full_type, comment::json->>'$.comment' as comment
+            if(is_nullable, 'YES', 'NO') as is_nullable, {TYPE} as full_type, comment::json->>'$.comment' as comment
         from duckdb_columns() where schema_name not in ('_daybreak', 'main') and database_name not in ('system', 'temp') and not internal;
     create view _information_tables as
         select table_catalog, table_schema, table_name, table_owner, table_type, is_transient, row_count, null::decimal(38,0) as bytes,
-            null::timestamptz as created, null::timestamptz as last_altered, comment
+            null::timestamptz as created, null::timestamptz as last_altered, null::varchar as clustering_key, 'NO' as is_dynamic,
+            'NO' as is_iceberg, 'NO' as is_temporary, comment
         from _tables;
     create view _information_columns as
         select table_catalog, table_schema, table_name, column_name, ordinal_position, column_default, is_nullable,

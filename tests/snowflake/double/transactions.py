@@ -67,6 +67,11 @@ class Transaction:
         """Start an explicit transaction; inside one, Snowflake ignores it."""
         self.is_explicit = True
 
+    def see_commits(self) -> None:
+        """Before a statement looks up its tables: see what others have committed."""
+        if self._is_open:
+            self._prepare([])
+
     def query(self, statement: Statement) -> duckdb.DuckDBPyConnection:
         """Run a statement that reads, and return the cursor with its rows."""
         self._prepare([statement])
@@ -117,6 +122,11 @@ class Transaction:
             with suppress(duckdb.TransactionException):  # DuckDB may have ended it
                 self.duck.rollback()
         self._end()
+
+    def abandon(self) -> None:
+        """Roll back as Snowflake does with what a client left behind; a client that comes back after all hears of it."""
+        self.rollback()
+        self.is_explicit, self._lost = True, "a transaction that was idle, in another's way, and was rolled back"
 
     def end_statement(self, *, failed: bool) -> None:
         """Without BEGIN, a statement is its own transaction."""
@@ -182,7 +192,8 @@ class Transaction:
         if table in changed_at:
             return changed_at[table] > self._snapshot
         # Never changed: a view, whose tables are not known here, or a table of an earlier life of the server.
-        return table == EVERYTHING or (table[0] != "temp" and self._is_view(table))
+        may_be = table == EVERYTHING or (table[0] != "temp" and self._is_view(table))
+        return may_be and self.store.clock > self._snapshot
 
     def _is_view(self, table: Table) -> bool:
         sql = "select count(*) from duckdb_views() where database_name = ? and schema_name = ? and view_name = ?"
