@@ -7,7 +7,6 @@ from typing import Any
 import dagster as dg
 
 from pipelines.assets.delivery import (
-    READ_COPY_KEY,
     list_other_dashboards,
     make_completeness,
     make_dashboards,
@@ -23,6 +22,7 @@ from pipelines.partitions import make_daily_partitions
 from pipelines.runs.lifeline import end_with_parent
 from pipelines.schedules import make_schedules
 from pipelines.settings import Settings, load_settings
+from pipelines.warehouses import is_snowflake
 from sensors import make_sensors
 
 
@@ -37,16 +37,19 @@ def build_defs(*, settings: Settings) -> dg.Definitions:
     model_keys = {spec.metadata[UNIQUE_ID]: spec.key for step in dbt for spec in step.specs}
     raw_keys = [raw_key(table) for source in sources for table in source.tables]
     contents = [*raw_keys, *model_keys.values()]
-    drawn = make_dashboards(manifest, model_keys, owner)
+    # Of a file, in which only one process may read or write, people have a copy.
+    copies = [] if is_snowflake(settings.warehouse_url) else [make_read_copy(manifest, models, contents, owner)]
+    copy_keys = [copy.key for copy in copies]
+    drawn = make_dashboards(manifest, model_keys, copy_keys, owner)
     dashboards = [*drawn, make_completeness(raw_keys, owner, has_morning=bool(drawn))]
     return dg.Definitions(
         assets=[
             *ingestion,
             *dbt,
-            make_read_copy(manifest, models, contents, owner),
+            *copies,
             *dashboards,
-            *list_other_dashboards(manifest, model_keys, owner),
-            make_report_asset([*contents, READ_COPY_KEY, *(dashboard.key for dashboard in dashboards)], models, owner),
+            *list_other_dashboards(manifest, model_keys, copy_keys, owner),
+            make_report_asset([*contents, *(delivered.key for delivered in (*copies, *dashboards))], models, owner),
         ],
         asset_checks=make_parity_checks(sources),
         jobs=make_jobs([source.name for source in sources], parity_keys(sources)),

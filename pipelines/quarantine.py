@@ -19,7 +19,7 @@ from pipelines.sync.model import QuarantineCount, QuarantineEntry, QuarantineSta
 from pipelines.sync.release import Release, release_load, why_superseded
 from pipelines.sync.reread import replay_quarantine
 from pipelines.sync.spec import SourceSpec, TableSpec
-from pipelines.warehouses import duckdb_file, open_warehouse
+from pipelines.warehouses import is_made, open_warehouse
 from pipelines.wiring import PAUSE_SECONDS, TRIES, SyncRequest, open_engine, open_mirror
 
 NOT_IN_CATALOG = "the table is not in the catalog any more"
@@ -70,7 +70,7 @@ class Replayed:
 def list_quarantine(settings: Settings) -> tuple[Sequence[QuarantineCount], Sequence[HeldRow]]:
     """Return what stands in quarantine by table, column and reason, and the held loads, oldest first."""
     tables = {table.id: table for source in settings.sources() for table in source.tables}
-    if not duckdb_file(settings.warehouse_url).exists():
+    if not is_made(settings.warehouse_url):
         return (), ()
     warehouse, mirror = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds), open_mirror(settings.state_url)
     mirror.repair(warehouse.read_state(list(tables)), list(tables))
@@ -87,7 +87,7 @@ def list_quarantine(settings: Settings) -> tuple[Sequence[QuarantineCount], Sequ
 def show_entries(settings: Settings, request: EntriesRequest) -> Sequence[QuarantineEntry]:
     """Return entries of a table, oldest first. Raises ``ConfigError`` for a source, table or key that is not there."""
     _, (spec,) = settings.tables(request.source, [request.table])
-    if not duckdb_file(settings.warehouse_url).exists():
+    if not is_made(settings.warehouse_url):
         return ()
     warehouse = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds)
     key = _as_json(spec, request.key)
@@ -167,7 +167,7 @@ def _find_held(settings: Settings, load_id: str) -> HeldLoad:
         if held.plan.load_id == load_id:
             return held
     entry = None
-    if duckdb_file(settings.warehouse_url).exists():
+    if is_made(settings.warehouse_url):
         entry = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds).find_load(load_id)
     what = f"The load {load_id} was committed at {entry.committed_at:%Y-%m-%d %H:%M:%S}." if entry else f"No load {load_id} is held."
     known = ", ".join(held.plan.load_id for held in every[-EXAMPLES:])

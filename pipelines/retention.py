@@ -18,11 +18,12 @@ from pipelines.state import tables as t
 from pipelines.state.mirror import Mirror
 from pipelines.state.texts import erase_mirror
 from pipelines.sync.sizes import KEPT_SIZES
-from pipelines.warehouses import duckdb_file, open_warehouse
+from pipelines.warehouses import is_made, open_warehouse
 
 if TYPE_CHECKING:
     import dagster as dg
 
+AWAKE_FOR = timedelta(hours=1)  # after a load, a warehouse that is paid for by the minute is asked what else there is to do
 ORPHAN_DAYS = 7  # an unfinished load is of no use to a snapshot after a day, and to others after a week somebody has given up
 FOLDERS = ("dashboards", "reports")
 
@@ -54,9 +55,11 @@ def enforce_retention(settings: Settings, mirror: Mirror, instance: "dg.DagsterI
 
 def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) -> datetime | None:
     """Drop old entries and erase traces; return when rows were forgotten last, if every page was made anew since."""
-    if not duckdb_file(settings.warehouse_url).exists():
+    if not is_made(settings.warehouse_url):
         return None
     warehouse = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds)
+    if not warehouse.is_free_to_ask and not mirror.has_commits_since(datetime.now(UTC) - AWAKE_FOR):
+        return None  # nothing is so urgent that a machine has to be woken for it
     warehouse.drop_closed(datetime.now(UTC) - timedelta(days=settings.keep_quarantine_days))
     builds = mirror.builds().values()
     is_settled = all(build["status"] == "built" for build in builds) if is_morning else not builds

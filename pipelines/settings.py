@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pipelines.catalog.read import read_catalog
 from pipelines.errors import ConfigError
 from pipelines.sync.spec import Hours, SourceSpec, TableSpec
+from pipelines.warehouses import is_snowflake
 
 PROJECT = Path(__file__).parent.parent
 
@@ -34,7 +35,11 @@ VARIABLES = (
         "DAYBREAK_HOME", ".daybreak", "the folder of everything that this project writes, and of the file `env` with defaults for the rest"
     ),
     Variable("DAYBREAK_CATALOG", "{project}/pipelines/catalog", "the folder with one YAML file per source"),
-    Variable("DAYBREAK_WAREHOUSE_URL", "duckdb:///{home}/warehouse.duckdb", "where tables and marts are: a DuckDB file"),
+    Variable(
+        "DAYBREAK_WAREHOUSE_URL",
+        "duckdb:///{home}/warehouse.duckdb",
+        "where tables and marts are: a DuckDB file, or snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME",
+    ),
     Variable("DAYBREAK_LANDING_URL", "{home}/landing", "the folder of landed Parquet files"),
     Variable(
         "DAYBREAK_STATE_URL", "sqlite:///{home}/state.db", "the mirror, a rebuildable copy of the state: SQLite, or PostgreSQL for a team"
@@ -198,7 +203,8 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         max_windows_per_run=_number(values, "DAYBREAK_MAX_WINDOWS_PER_RUN", problems),
         backfill_hours=_hours(values.get("DAYBREAK_BACKFILL_HOURS"), problems),
         backfill_max_sessions=_number(values, "DAYBREAK_BACKFILL_MAX_SESSIONS", problems),
-        read_copy=values["DAYBREAK_READ_COPY"] == "on",
+        # Only of a file must people read a copy.
+        read_copy=values["DAYBREAK_READ_COPY"] == "on" and not is_snowflake(values["DAYBREAK_WAREHOUSE_URL"]),
         keep_loads=_number(values, "DAYBREAK_KEEP_LOADS", problems),
         keep_versions=_number(values, "DAYBREAK_KEEP_VERSIONS", problems),
         keep_quarantine_days=_number(values, "DAYBREAK_KEEP_QUARANTINE_DAYS", problems),

@@ -22,7 +22,7 @@ from pipelines.sync.model import DayRange, TableResult
 from pipelines.sync.protocols import Source
 from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.sync.throttle import LEAST_OF_FILL, Manners, Throttle, Unthrottled, Yielding
-from pipelines.warehouses import duckdb_file, open_warehouse
+from pipelines.warehouses import is_made, open_warehouse
 
 TRIES = 3  # what may be retried is tried again before a table is held
 LOOK_SECONDS = 1.0  # how long somebody who only looks waits for the warehouse
@@ -62,7 +62,7 @@ def open_mirror(state_url: str) -> Mirror:
 def rebuild_mirror(settings: Settings) -> str | None:
     """Fill a mirror that was lost from the warehouse, if that answers at once. Returns what keeps it empty; None if all is well."""
     mirror, tables = open_mirror(settings.state_url), [table.id for source in settings.sources() for table in source.tables]
-    if mirror.statuses() or not duckdb_file(settings.warehouse_url).exists():
+    if mirror.statuses() or not is_made(settings.warehouse_url):
         return None
     try:
         mirror.repair(open_warehouse(settings.warehouse_url, LOOK_SECONDS).read_state(tables), tables)

@@ -25,9 +25,7 @@ from pipelines.state.attempts import UNFINISHED_BUILD
 from pipelines.state.mirror import Mirror
 from pipelines.sync.model import Verdict
 from pipelines.sync.spec import OnFailure
-from pipelines.warehouses import duckdb_file
-from pipelines.warehouses.duckdb_access import take_turn
-from pipelines.warehouses.duckdb_tables import Relation, count_rows, list_relations
+from pipelines.warehouses.marts import Relation, open_marts
 
 GOOD = ("success",)
 
@@ -56,11 +54,11 @@ def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> B
 
     Raises nothing that a model's data, a held table or a busy warehouse can cause: then models are left out, or failed.
     """
-    file, manifest = duckdb_file(settings.warehouse_url), request.manifest
+    manifest = request.manifest
     try:
-        with take_turn(file, "build the models", settings.lock_wait_seconds) as turn:
-            there = list_relations(duckdb_file(settings.warehouse_url), settings.lock_wait_seconds)
-            known = _read_known(settings, mirror, manifest, there)
+        marts = open_marts(settings)
+        with marts.turn("build the models") as turn:
+            known = _read_known(settings, mirror, manifest, marts.list_relations())
             plan = plan_build(manifest, request.selected, known)
             if not plan.build:
                 _note_the_rest(mirror, plan)
@@ -71,7 +69,7 @@ def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> B
             done = run_dbt(settings, _arguments(manifest, plan), request.listen, [turn] if turn is not None else [])
             _note_built(mirror, manifest, plan, done.results, done.error)
             _note_verdicts(mirror, manifest, plan, done.results, request.run_id)
-            rows = count_rows(file, settings.lock_wait_seconds, [relation_of(manifest, model) for model in plan.build])
+            rows = marts.count_rows([relation_of(manifest, model) for model in plan.build])
             return Build(plan, done.results, rows)
     except DaybreakError as error:
         plan = _leave_out(request.selected, str(error), mirror)

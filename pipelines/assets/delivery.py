@@ -50,8 +50,13 @@ def make_read_copy(manifest: Mapping[str, Any], models: Sequence[str], upstream:
     return read_copy
 
 
-def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], owner: str) -> list[dg.AssetsDefinition]:
-    """Return the dashboard assets; each depends on what its dbt exposure says it shows. None without a model to show."""
+def make_dashboards(
+    manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], copies: Sequence[dg.AssetKey], owner: str
+) -> list[dg.AssetsDefinition]:
+    """Return the dashboard assets; each depends on what its dbt exposure says it shows, and on the copy that it is drawn from.
+
+    None without a model to show.
+    """
     exposure = next((item for item in manifest["exposures"].values() if item["name"] == MORNING), None)
     models = [model for model in exposure["depends_on"]["nodes"] if model in model_keys] if exposure else []
     if exposure is None or not models:
@@ -60,7 +65,7 @@ def make_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.Ass
 
     @dg.asset(
         key=DASHBOARD_KEY,
-        deps=[*(model_keys[model] for model in models), READ_COPY_KEY],
+        deps=[*(model_keys[model] for model in models), *copies],
         group_name="deliveries",
         kinds={"html", "altair"},
         owners=[owner],
@@ -111,7 +116,9 @@ def make_completeness(upstream: Sequence[dg.AssetKey], owner: str, *, has_mornin
     return completeness_dashboard
 
 
-def list_other_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], owner: str) -> list[dg.AssetSpec]:
+def list_other_dashboards(
+    manifest: Mapping[str, Any], model_keys: Mapping[str, dg.AssetKey], copies: Sequence[dg.AssetKey], owner: str
+) -> list[dg.AssetSpec]:
     """Return what dbt's other exposures say is shown elsewhere, by a BI tool on the read copy: in the lineage, but not made here."""
     specs = []
     for exposure in manifest["exposures"].values():
@@ -122,7 +129,7 @@ def list_other_dashboards(manifest: Mapping[str, Any], model_keys: Mapping[str, 
         specs.append(
             dg.AssetSpec(
                 dg.AssetKey(["dashboards", exposure["name"]]),
-                deps=[*shown, READ_COPY_KEY],
+                deps=[*shown, *copies],
                 group_name="deliveries",
                 kinds={exposure["type"]},
                 owners=owners or [owner],

@@ -23,10 +23,9 @@ from pipelines.delivery.restated_data import list_restated
 from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses import duckdb_file
+from pipelines.warehouses.marts import Ask, open_marts
 
 if TYPE_CHECKING:
-    import duckdb
     import pyarrow as pa
 
 TITLE = "Morning"
@@ -222,7 +221,7 @@ def list_source_changes(settings: Settings, mirror: Mirror) -> tuple[SourceChang
 
 def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
     tables, models, changes, restated, as_of = health
-    with _open_marts(settings) as connection:
+    with _open_marts(settings) as ask:
         return MorningPage(
             title=TITLE,
             published_at=settings.now(),
@@ -230,10 +229,10 @@ def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
             time_zone=settings.time_zone,
             tables=tables,
             models=models,
-            daily_revenue=_query(connection, "daily_revenue"),
-            daily_funnel=_query(connection, "daily_funnel"),
-            orders_by_status=_query(connection, "orders_by_status"),
-            top_countries=_query(connection, "top_countries"),
+            daily_revenue=_query(ask, "daily_revenue"),
+            daily_funnel=_query(ask, "daily_funnel"),
+            orders_by_status=_query(ask, "orders_by_status"),
+            top_countries=_query(ask, "top_countries"),
             currency=CURRENCY,
             source_changes=changes,
             restated=restated,
@@ -241,22 +240,20 @@ def _make_page(settings: Settings, health: tuple[Any, ...]) -> MorningPage:
 
 
 @contextmanager
-def _open_marts(settings: Settings) -> "Iterator[duckdb.DuckDBPyConnection]":
+def _open_marts(settings: Settings) -> Iterator[Ask]:
     """Open what people see: the read copy, or the warehouse itself where no copy is kept."""
-    import duckdb
-
     if settings.read_copy and read_copy_file(settings).exists():
+        import duckdb
+
         with duckdb.connect(str(read_copy_file(settings)), read_only=True) as connection:
-            yield connection
+            yield lambda query: connection.sql(query).to_arrow_table()
         return
-    from pipelines.warehouses.duckdb_access import open_file
-
-    with open_file(duckdb_file(settings.warehouse_url), "draw the dashboard", settings.lock_wait_seconds, read_only=True) as connection:
-        yield connection
+    with open_marts(settings).open("draw the dashboard") as ask:
+        yield ask
 
 
-def _query(connection: "duckdb.DuckDBPyConnection", name: str) -> "pa.Table":
-    return connection.sql((QUERIES / f"{name}.sql").read_text(encoding="utf-8")).to_arrow_table()
+def _query(ask: Ask, name: str) -> "pa.Table":
+    return ask((QUERIES / f"{name}.sql").read_text(encoding="utf-8"))
 
 
 def _instant(text: str | None) -> datetime | None:

@@ -8,7 +8,7 @@ from pipelines.doctor.disk import check_folder, existing_part, free_bytes, reada
 from pipelines.doctor.finding import Finding, State
 from pipelines.errors import DaybreakError, WarehouseUnavailable
 from pipelines.settings import Settings
-from pipelines.warehouses import duckdb_file
+from pipelines.warehouses import duckdb_file, is_snowflake
 from pipelines.warehouses.duckdb_access import open_file
 
 AREA, LANDING = "warehouse", "landing"
@@ -19,7 +19,11 @@ EXAMINE = "examine it"
 
 
 def check_warehouse(settings: Settings) -> list[Finding]:
-    """Look at the DuckDB file. Raises ``ConfigError`` for a warehouse that is no DuckDB file."""
+    """Look at the warehouse. Raises ``ConfigError`` for a URL that is none."""
+    if is_snowflake(settings.warehouse_url):
+        from pipelines.doctor.snowflake_checks import check_snowflake
+
+        return check_snowflake(settings)
     file = duckdb_file(settings.warehouse_url)
     findings = [check_folder(AREA, file.parent, "DAYBREAK_WAREHOUSE_URL")]
     if findings[0].state == "problem":

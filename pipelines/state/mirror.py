@@ -263,6 +263,10 @@ class Mirror:
         query = query.order_by(token.desc(), t.ledger.c.committed_at.desc()).limit(limit)
         return [row[0] for row in self.read(query)]
 
+    def has_commits_since(self, instant: datetime) -> bool:
+        """Return whether a load of any table was committed after an instant."""
+        return bool(self.read(sa.select(t.ledger.c.load_id).where(t.ledger.c.committed_at > iso(instant)).limit(1)))
+
     def days_committed_since(self, table_id: str, since: str) -> set[date]:
         """Return the days of loads that were committed after an instant (ISO, UTC)."""
         mine = (t.ledger.c.table_id == table_id) & (t.ledger.c.committed_at > iso(datetime.fromisoformat(since)))

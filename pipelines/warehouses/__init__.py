@@ -31,6 +31,11 @@ def open_warehouse(url: str, lock_wait_seconds: float) -> Warehouse:
     return DuckDBWarehouse(file, lock_wait_seconds)
 
 
+def is_made(url: str) -> bool:
+    """Whether there may be a warehouse behind ``url``: a file that is not there yet has nothing to tell. Asks nobody."""
+    return is_snowflake(url) or duckdb_file(url).exists()
+
+
 def open_dialect(url: str) -> Dialect:
     """Return the SQL that the warehouse behind ``url`` speaks; the name of a dbt adapter will do."""
     if is_snowflake(url):

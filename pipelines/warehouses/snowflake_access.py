@@ -1,6 +1,7 @@
 """Sessions on Snowflake: from a URL to a connection, statements with named values, and the driver's errors as ours."""
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -21,6 +22,7 @@ from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
 from pipelines.warehouses.snowflake_limits import copy_without_misfits
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from snowflake.connector import SnowflakeConnection
 
 # What a person may put behind the `?` of the URL; all of it is the driver's own, and passed on.
@@ -107,6 +109,8 @@ class Sessions:
                 connection.close()
 
     def _connect(self) -> "SnowflakeConnection":
+        # Else the driver asks the metadata services of three clouds where it runs, for seconds, at each sign-in.
+        os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
         from snowflake.connector import connect
 
         parameters = {
@@ -143,6 +147,19 @@ class SnowflakeRun(Run):
         with self._connection.cursor() as cursor:
             cursor.execute(text, {name: _bound(parameters[name]) for name in named} or None)
             return [tuple(row) for row in cursor.fetchall()]
+
+    def records(self, statement: str) -> list[dict[str, Any]]:
+        """Run a statement that takes no values, and return its rows by the names of their columns."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(statement)
+            names = [column.name for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+    def table(self, query: str) -> "pa.Table":
+        """Run a query that takes no values, and return its rows as a table."""
+        with self._connection.cursor() as cursor:
+            cursor.execute(query)
+            return cursor.fetch_arrow_all(force_return_table=True)
 
     def tag(self, purpose: str) -> None:
         """Say what the next statements are for, in the account's query history."""

@@ -1,0 +1,68 @@
+"""The built models of a Snowflake database; see ``marts.Marts``."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from pipelines.warehouses.snowflake_access import Sessions, SnowflakeRun
+from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from pipelines.warehouses.marts import Ask, Relation
+
+
+class SnowflakeMarts:
+    """Asks in a session of its own for each question."""
+
+    def __init__(self, url: str) -> None:
+        """Read the URL. Raises ``ConfigError`` that names every mistake in it."""
+        self._sessions = Sessions(url)
+
+    @contextmanager
+    def turn(self, _purpose: str) -> Iterator[int | None]:
+        """Wait for nobody: Snowflake keeps builds and loads apart."""
+        yield None
+
+    def list_relations(self) -> "frozenset[Relation]":
+        """Return every table and view, by a question that wakes no warehouse."""
+        with self._run("list tables") as run:
+            return frozenset((schema.lower(), name.lower()) for schema, name, _ in _objects(run, self._sessions.account.database))
+
+    def count_rows(self, relations: "Iterable[Relation]") -> "dict[Relation, int]":
+        """Return the number of rows of each table, by one question for all."""
+        wanted = set(relations)
+        if not wanted:
+            return {}
+        to = SnowflakeDialect()
+        with self._run("count rows") as run:
+            found = _objects(run, self._sessions.account.database)
+            tables = [(schema, name) for schema, name, kind in found if kind == "TABLE" and (schema.lower(), name.lower()) in wanted]
+            each = [f"select {number}, count(*) from {to.quote(schema)}.{to.quote(name)}" for number, (schema, name) in enumerate(tables)]
+            counts = run(" union all ".join(each)) if each else []
+            return {(tables[number][0].lower(), tables[number][1].lower()): int(count) for number, count in counts}
+
+    @contextmanager
+    def open(self, purpose: str) -> "Iterator[Ask]":
+        """Yield what answers a query."""
+        with self._run(purpose) as run:
+
+            def ask(query: str) -> "pa.Table":
+                found = run.table(query)
+                return found.rename_columns([name.lower() for name in found.column_names])
+
+            yield ask
+
+    @contextmanager
+    def _run(self, purpose: str) -> Iterator[SnowflakeRun]:
+        try:
+            with self._sessions.open(purpose) as run:
+                yield run
+        finally:
+            self._sessions.close()
+
+
+def _objects(run: SnowflakeRun, database: str) -> list[tuple[str, str, str]]:
+    rows = run.records(f"show objects in database {SnowflakeDialect().quote(database)}")
+    return [(row["schema_name"], row["name"], row["kind"]) for row in rows]
