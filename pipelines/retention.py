@@ -23,7 +23,6 @@ from pipelines.warehouses import is_made, open_warehouse
 if TYPE_CHECKING:
     import dagster as dg
 
-AWAKE_FOR = timedelta(hours=1)  # after a load, a warehouse that is paid for by the minute is asked what else there is to do
 ORPHAN_DAYS = 7  # an unfinished load is of no use to a snapshot after a day, and to others after a week somebody has given up
 FOLDERS = ("dashboards", "reports")
 
@@ -58,7 +57,7 @@ def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) ->
     if not is_made(settings.warehouse_url):
         return None
     warehouse = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds)
-    if not warehouse.is_free_to_ask and not mirror.has_commits_since(datetime.now(UTC) - AWAKE_FOR):
+    if not warehouse.is_free_to_ask and mirror.is_cleaned():
         return None  # nothing is so urgent that a machine has to be woken for it
     warehouse.drop_closed(datetime.now(UTC) - timedelta(days=settings.keep_quarantine_days))
     builds = mirror.builds().values()
@@ -67,7 +66,9 @@ def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) ->
     if traces == "fresh" or (traces == "erased" and is_settled):
         warehouse.erase_traces(is_settled=is_settled)
         erase_mirror(mirror)  # a column's default, which is a value, stood in its schema until the column was masked
-    return warehouse.last_forgotten_at() if is_morning else None
+    forgotten_at = warehouse.last_forgotten_at() if is_morning else None
+    mirror.record_cleaned()
+    return forgotten_at
 
 
 def _drop_history(mirror: Mirror, before: datetime) -> None:

@@ -263,9 +263,14 @@ class Mirror:
         query = query.order_by(token.desc(), t.ledger.c.committed_at.desc()).limit(limit)
         return [row[0] for row in self.read(query)]
 
-    def has_commits_since(self, instant: datetime) -> bool:
-        """Return whether a load of any table was committed after an instant."""
-        return bool(self.read(sa.select(t.ledger.c.load_id).where(t.ledger.c.committed_at > iso(instant)).limit(1)))
+    def is_cleaned(self) -> bool:
+        """Return whether nothing was committed since what is old was deleted from the warehouse."""
+        cleaned = sa.select(sa.func.coalesce(sa.func.max(t.identity.c.cleaned_at), "")).scalar_subquery()
+        return not self.read(sa.select(t.ledger.c.load_id).where(t.ledger.c.committed_at > cleaned).limit(1))
+
+    def record_cleaned(self) -> None:
+        """Note that what is old was deleted from the warehouse now."""
+        self.write(sa.update(t.identity).values(cleaned_at=_now()))
 
     def days_committed_since(self, table_id: str, since: str) -> set[date]:
         """Return the days of loads that were committed after an instant (ISO, UTC)."""

@@ -8,7 +8,12 @@ metadata = sa.MetaData()
 
 layout = sa.Table("layout", metadata, sa.Column("digest", sa.String, nullable=False))
 
-identity = sa.Table("identity", metadata, sa.Column("warehouse_id", sa.String, nullable=False))
+identity = sa.Table(
+    "identity",
+    metadata,
+    sa.Column("warehouse_id", sa.String, nullable=False),
+    sa.Column("cleaned_at", sa.String),  # when what is old was deleted from the warehouse last
+)
 
 # One row per table of the catalog: its committed state, and what happened since.
 tables = sa.Table(
