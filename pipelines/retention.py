@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from pipelines.delivery.publish import drop_versions
 from pipelines.errors import DaybreakError
 from pipelines.landing.cleaning import purge_orphans
-from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.state import tables as t
 from pipelines.state.mirror import Mirror
 from pipelines.state.texts import erase_mirror
 from pipelines.sync.sizes import KEPT_SIZES
 from pipelines.warehouses import duckdb_file, open_warehouse
+from pipelines.wiring import open_landing
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -35,7 +35,7 @@ def enforce_retention(settings: Settings, mirror: Mirror, instance: "dg.DagsterI
     now = datetime.now(UTC)
     history = now - timedelta(days=settings.keep_history_days)
     tables = [table for source in settings.sources() for table in source.tables]
-    purge_orphans(Landing(settings.landing_folder), tables, now - timedelta(days=ORPHAN_DAYS))
+    purge_orphans(open_landing(settings), tables, now - timedelta(days=ORPHAN_DAYS))
     _drop_history(mirror, history)
     if instance is not None:
         from pipelines.runs.history import drop_old_runs

@@ -14,7 +14,7 @@ from pipelines.sync.spec import SourceSpec
 def test_the_home_decides_where_everything_is(tmp_path):
     settings = load_settings({"DAYBREAK_HOME": str(tmp_path)})
     assert settings.warehouse_url == f"duckdb:///{tmp_path}/warehouse.duckdb"
-    assert settings.landing_folder == tmp_path / "landing"
+    assert settings.landing.folder == tmp_path / "landing"
     assert settings.state_url == f"sqlite:///{tmp_path}/state.db"
 
 
