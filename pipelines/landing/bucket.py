@@ -5,7 +5,7 @@ Not through pyarrow: its S3 file system cannot write on a condition, and two mac
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -133,7 +133,8 @@ class Bucket:
                 for found in page.get("Uploads", ()):
                     if before and found["Initiated"] >= before:
                         continue
-                    self._client.abort_multipart_upload(Bucket=self.address.bucket, Key=found["Key"], UploadId=found["UploadId"])
+                    with suppress(self._client.exceptions.NoSuchUpload):  # it has just become a file, or somebody else deletes it
+                        self._client.abort_multipart_upload(Bucket=self.address.bucket, Key=found["Key"], UploadId=found["UploadId"])
 
     def keeps_versions(self) -> bool | None:
         """Whether deleted objects stay as older versions; None if we may not know."""

@@ -57,8 +57,8 @@ def translate(address: BucketAddress, what: str, error: Exception) -> Exception:
     """Return what to raise for an error that was met when we wanted to ``what`` ("write x")."""
     if isinstance(error, DaybreakError):
         return error
-    if isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
-        return error  # of this machine's disk
+    if type(error).__module__ == "builtins" and isinstance(error, OSError) and not isinstance(error, (ConnectionError, TimeoutError)):
+        return error  # of this machine's disk; some of botocore's are OSErrors too
     code, kind = code_of(error), type(error).__name__
     met = "no credentials" if not code and any(word in kind for word in NO_CREDENTIALS) else code
     for codes, meaning, remedy in MENDABLE:

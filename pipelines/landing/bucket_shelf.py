@@ -51,15 +51,18 @@ class BucketClaim:
             return dict(zip(names, pool.map(self.read, names), strict=True))
 
     def keep_file(self, chunk: Chunk) -> None:
-        """See ``Claim``. Asks first whose turn it is: what another machine has deleted must not come back."""
-        if not self._lease.confirm():
+        """See ``Claim``. What another machine has deleted must not come back."""
+        if not self._lease.is_ours():
             raise self._conflict()
         with step("land.upload"):
             self._bucket.put_file(self._chunk_name(chunk), self.path / chunk.file_name)
 
     def write(self, name: str, text: str) -> None:
-        """See ``Claim``."""
-        if self._bucket.put_new(self._loads + name, text.encode()) is None:
+        """See ``Claim``. That a load was committed is a fact, which the ledger has too: it is no conflict."""
+        is_ours = self._lease.is_ours()
+        if name != COMMITTED and not is_ours:
+            raise self._conflict()
+        if is_ours and self._bucket.put_new(self._loads + name, text.encode()) is None:
             raise self._conflict()
         self.is_over = self.is_over or name in (COMMITTED, HELD)
 
@@ -82,7 +85,7 @@ class BucketClaim:
 
     def delete(self) -> None:
         """See ``Claim``. What another machine took over is left to it."""
-        if self._lease.confirm():
+        if self._lease.is_ours():
             self._bucket.delete([self._loads + PLAN])
             self._bucket.drop_parts(self._chunks)
             self._bucket.delete([name for name, _ in self._bucket.list(self._chunks)])

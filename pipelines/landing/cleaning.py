@@ -32,8 +32,8 @@ def purge_other_entries(landing: Landing, spec: TableSpec) -> int:
 
 
 def purge_orphans(landing: Landing, tables: Iterable[TableSpec], before: datetime) -> int:
-    """Delete loads that were begun before an instant and not ended, and every older load of a table that the catalog has no more."""
+    """Delete loads that were begun before an instant and not ended, what is left of others, and all of tables that are synced no more."""
     known = {landing.table_folder(table) for table in tables}
     old = (load for load in landing.shelf.list_loads(landing.root) if load.begun_at < before)
-    gone = sum(landing.delete_load(load) for load in old if load.path.parent not in known or not load.is_ended)
+    gone = sum(landing.delete_load(load) for load in old if not (load.is_whole and load.is_ended and load.path.parent in known))
     return gone + landing.shelf.sweep(before)

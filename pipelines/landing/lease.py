@@ -31,6 +31,7 @@ class Lease:
         self.etag: str | None = None
         self._bucket, self._name, self._place = bucket, name, place
         self._holder, self._beat = str(ULID()), 0
+        self._renewed_at = time.monotonic()
         self._turn = threading.Lock()
 
     def body(self) -> bytes:
@@ -38,12 +39,19 @@ class Lease:
         self._beat += 1
         return json.dumps({"place": self._place, "holder": self._holder, "beat": self._beat}).encode()
 
-    def confirm(self) -> bool:
-        """Renew it; whether it is still ours."""
+    def is_ours(self) -> bool:
+        """Whether it is still ours; asked for only where others may have waited for long enough to take it."""
+        if time.monotonic() - self._renewed_at > self._bucket.address.lease_seconds:
+            self.renew()
+        return self.etag is not None
+
+    def renew(self) -> None:
+        """Write it anew, unless somebody took it."""
         with self._turn:
+            begun_at = time.monotonic()  # before the request: others count from when the server wrote
             if self.etag is not None:
                 self.etag = self._bucket.put_over(self._name, self.body(), self.etag)
-            return self.etag is not None
+            self._renewed_at = begun_at
 
     def end(self) -> None:
         """Delete the object, after all else of the load."""
@@ -71,7 +79,7 @@ class Lease:
     def _work(self, is_over: threading.Event, pause: float) -> None:
         while not is_over.wait(pause):
             with suppress(DaybreakError):  # as long as nobody takes it, it is ours: the next beat may get through
-                self.confirm()
+                self.renew()
 
 
 def take_lease(bucket: Bucket, name: str, place: str) -> Lease | None:

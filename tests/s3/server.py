@@ -7,6 +7,7 @@ Writes are made one after the other, because moto looks at a condition and write
 import argparse
 import json
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -19,7 +20,11 @@ Start = Callable[..., Any]
 
 
 class Faulty:
-    """The application with faults in front. A fault is ``{method, path (regex), skip, times, code, status, is_done}``."""
+    """The application with faults in front.
+
+    A fault is ``{request (regex), skip, times, code, status, is_done, ignores}``: after ``skip`` requests like it, ``times`` are answered
+    by ``code``, done before or not; ``dead`` cuts the connection. ``ignores`` takes a header away instead.
+    """
 
     def __init__(self, inner: Any) -> None:
         """Begin without faults."""
@@ -39,10 +44,13 @@ class Faulty:
             request = f"{method} {path}?{unquote(environ.get('QUERY_STRING', ''))}"
             self._log.append(request)
             fault = self._strike(request)
+            if fault and "ignores" in fault:  # as a store does that does not know the header
+                environ.pop(fault["ignores"], None)
+                fault = None
             if fault and not fault.get("is_done"):
-                return _refuse(start, fault)
+                return _refuse(environ, start, fault)
             answer = list(self._inner(environ, (lambda *_given: None) if fault else start))
-            return _refuse(start, fault) if fault else answer
+            return _refuse(environ, start, fault) if fault else answer
 
     def _strike(self, request: str) -> dict[str, Any] | None:
         for fault in self._faults:
@@ -66,7 +74,9 @@ class Quiet(WSGIRequestHandler):
         """Say nothing."""
 
 
-def _refuse(start: Start, fault: dict[str, Any]) -> list[bytes]:
+def _refuse(environ: dict[str, Any], start: Start, fault: dict[str, Any]) -> list[bytes]:
+    if fault["code"] == "dead":
+        environ["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
     body = f"<?xml version='1.0'?><Error><Code>{fault['code']}</Code><Message>{fault.get('message', 'as told')}</Message></Error>".encode()
     return _answer(start, fault.get("status", "500 Internal Server Error"), body)
 

@@ -34,7 +34,7 @@ def crash_there_and_recover_here(project: Project, run: Run, boundary: Boundary,
     project.check("t")
     if boundary[0] != "clean":
         assert reads(died) + reads(again) <= clean_reads + 1, f"chunks were read again after {boundary}"
-        assert project.ask("select count(*) from daybreak.ledger group by load_id") == [(1,)]
+        assert set(project.ask("select count(*) from daybreak.ledger group by load_id")) == {(1,)}
     assert other.files("t") == []
 
 
