@@ -36,7 +36,11 @@ VARIABLES = (
     ),
     Variable("DAYBREAK_CATALOG", "{project}/pipelines/catalog", "the folder with one YAML file per source"),
     Variable("DAYBREAK_WAREHOUSE_URL", "duckdb:///{home}/warehouse.duckdb", "where tables and marts are: a DuckDB file"),
-    Variable("DAYBREAK_LANDING_URL", "{home}/landing", "the folder of landed Parquet files, or a bucket: `s3://BUCKET/PREFIX`"),
+    Variable(
+        "DAYBREAK_LANDING_URL",
+        "{home}/landing",
+        "the folder of landed Parquet files, or `s3://BUCKET/PREFIX?region=…`: see architecture.md",
+    ),
     Variable(
         "DAYBREAK_STATE_URL", "sqlite:///{home}/state.db", "the mirror, a rebuildable copy of the state: SQLite, or PostgreSQL for a team"
     ),

@@ -165,7 +165,7 @@ def open_bucket(address: BucketAddress) -> Bucket:
         raise PrerequisiteError(
             [f"{address} is in a bucket, and boto3 is not installed."],
             safe="Nothing was read or written.",
-            remedy="Install the extra: pip install 'daybreak[s3]', or set DAYBREAK_LANDING_URL to a folder.",
+            remedy="Install the extra: .venv/bin/pip install -e '.[s3]', or set DAYBREAK_LANDING_URL to a folder.",
         ) from error
     is_aws = address.endpoint is None
     config = Config(

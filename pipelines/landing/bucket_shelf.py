@@ -168,7 +168,9 @@ class BucketShelf:
         return path.relative_to(self._root).as_posix()
 
     def _take_lease(self, path: Path) -> Lease | None:
-        return take_lease(self._bucket, f"loads/{self._name(path)}/{OWNER}", identify_place(self._root))
+        with explaining_full_disk(self._root):
+            place = identify_place(self._root)
+        return take_lease(self._bucket, f"loads/{self._name(path)}/{OWNER}", place)
 
     @contextmanager
     def _at_work(self, lease: Lease, folder: FolderClaim) -> Iterator[BucketClaim]:
@@ -186,9 +188,11 @@ class BucketShelf:
         file = path / PLAN
         with explaining_full_disk(path):
             path.mkdir(parents=True, exist_ok=True)
-        try:
-            held = os.open(file, os.O_RDONLY | os.O_CREAT, 0o666)
-        except FileNotFoundError:
+            try:
+                held = os.open(file, os.O_RDONLY | os.O_CREAT, 0o666)
+            except FileNotFoundError:
+                held = None
+        if held is None:
             yield None
             return
         try:

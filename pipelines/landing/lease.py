@@ -91,9 +91,18 @@ def take_lease(bucket: Bucket, name: str, place: str) -> Lease | None:
     lease, found = Lease(bucket, name, place), bucket.get(name)
     if found is None:
         lease.etag = bucket.put_new(name, lease.body())
-    elif json.loads(found.body)["place"] in (None, place) or _falls_silent(bucket, name, found):
+    elif _place_of(found) in (None, place) or _falls_silent(bucket, name, found):
         lease.etag = bucket.put_over(name, lease.body(), found.etag)
     return lease if lease.etag else None
+
+
+def _place_of(found: Found) -> str | None:
+    """Return where the owner is; None if it gave the load back. What cannot be read is somebody's, until it is silent."""
+    try:
+        place: str | None = json.loads(found.body)["place"]
+    except (ValueError, KeyError, TypeError):
+        return ""
+    return place
 
 
 def _falls_silent(bucket: Bucket, name: str, found: Found) -> bool:

@@ -97,12 +97,11 @@ def landed(project: Project, s3: Server, bucket: Bucket) -> Project:
     """A project whose loads are kept in the bucket."""
     project.environment |= {**CREDENTIALS, "DAYBREAK_LANDING_URL": s3.url(bucket.address.bucket)}
     project.environment["DAYBREAK_WAREHOUSE_URL"] = f"duckdb:///{project.home}/warehouse.duckdb"
-    project.environment["DAYBREAK_STATE_URL"] = f"sqlite:///{project.home}/state.db"
     return project
 
 
 def another_machine(project: Project, name: str = "b") -> Project:
-    """Return the project as another machine has it: a home of its own, the same warehouse, mirror and bucket."""
+    """Return the project as another machine has it: a home and a mirror of its own, the same warehouse and bucket."""
     home = project.home.with_name(name)
     home.mkdir()
     return replace(project, home=home, tables=list(project.tables), environment=dict(project.environment))

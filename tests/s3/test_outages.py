@@ -38,7 +38,9 @@ def sync_or_error(project: Project) -> DaybreakError | None:
     return None
 
 
-@pytest.mark.parametrize("step", ["plan", "land.upload", "land.manifest", "gate", "clean"])
+@pytest.mark.parametrize(
+    "step", ["land.manifest", "clean", *(pytest.param(step, marks=pytest.mark.slow) for step in ("plan", "land.upload", "gate"))]
+)
 @pytest.mark.parametrize("fault", [DEAD, pytest.param(DENIED, marks=pytest.mark.slow)], ids=["dies", "denies"])
 def test_a_bucket_that_fails_at_a_step_is_told_and_another_machine_goes_on(
     landed: Project, s3: Server, run: Run, step: str, fault: dict[str, str]
