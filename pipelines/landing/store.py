@@ -216,9 +216,7 @@ class Landing:
 def _read_plan(claim: Claim) -> LoadPlan | None:
     try:
         return codec.PLAN.validate_json(claim.read(PLAN))
-    except FileNotFoundError:  # it was deleted meanwhile
-        return None
-    except ValueError:  # written by another version of Daybreak
+    except (FileNotFoundError, ValueError):  # deleted meanwhile, or written by another version of Daybreak
         claim.delete()
         return None
 

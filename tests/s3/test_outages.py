@@ -106,12 +106,16 @@ def test_the_doctor_finds_a_bucket_that_is_as_it_should_be(landed: Project, buck
 @pytest.mark.parametrize(
     ("fault", "told"),
     [
-        (DENIED, "does not allow it"),
+        pytest.param(DENIED, "does not allow it", marks=pytest.mark.slow),
         ({"request": "DELETE|delete", "code": "AccessDenied", "status": "403 Forbidden"}, "does not allow it"),
         ({"request": "PUT", "ignores": "HTTP_IF_NONE_MATCH"}, "If-None-Match is not honoured"),
         ({"request": "PUT", "ignores": "HTTP_IF_MATCH"}, "If-Match is not honoured"),
-        ({"request": "PUT", "code": "NotImplemented", "status": "501 Not Implemented"}, "does not write on a condition"),
-        (DEAD, "does not answer"),
+        pytest.param(
+            {"request": "PUT", "code": "NotImplemented", "status": "501 Not Implemented"},
+            "does not write on a condition",
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(DEAD, "does not answer", marks=pytest.mark.slow),
     ],
     ids=["denied", "delete denied", "If-None-Match", "If-Match", "not implemented", "dead"],
 )
