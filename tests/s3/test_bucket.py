@@ -1,5 +1,6 @@
 """The bucket as the landing uses it: conditions, answers that are lost, large files, and errors in words."""
 
+import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -185,3 +186,9 @@ def test_every_error_of_botocore_becomes_ours() -> None:
         found = translate(address, "write x", error)
         assert isinstance(found, DaybreakError), kind
         assert kind.__name__ in str(found)
+
+
+def test_without_the_extra_the_remedy_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "boto3", None)
+    with pytest.raises(PrerequisiteError, match=r"(?s)boto3 is not installed.*'\.\[s3\]'"):
+        open_bucket(BucketAddress("without"))

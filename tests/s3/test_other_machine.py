@@ -1,5 +1,6 @@
 """A sync dies on one machine and is gone on with on another, whose landing folder is empty: nothing is lost, one chunk is read twice."""
 
+import random
 import shutil
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,40 @@ def test_a_home_that_is_thrown_away_costs_nothing(fresh: Project, run: Run) -> N
     assert (again["code"], reads(again)) == (0, 0)
     fresh.run(f"update t set at = '{TODAY}'::timestamptz - interval '5 min' where id = 3")
     fresh.commit("t")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("step", ["land.file", "land.upload", "land.manifest", "gate", "claim", "commit", "mirror", "clean"])
+def test_a_machine_that_was_suspended_at_any_step_doubles_nothing(fresh: Project, forker: Forker, step: str, moment: str) -> None:
+    """Another one takes its load over, or finds it done; then it wakes, and a third one looks."""
+    with forker.stopped(fresh, (step, moment, 2 if step.startswith("land.") else 1)) as zombie:
+        another_machine(fresh).sync("t")
+        fresh.check("t")
+        assert zombie.wake() == 0
+    fresh.check("t")
+    assert set(fresh.ask("select count(*) from daybreak.ledger group by load_id")) == {(1,)}
+    third = another_machine(fresh, "c")
+    assert third.sync("t").outcome == "unchanged"
+    fresh.check("t")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("mode", MODES)
+def test_deaths_at_random_on_three_machines_lose_and_double_nothing(landed: Project, run: Run, mode: str, seed: int) -> None:
+    chance = random.Random(f"{mode} {seed}")
+    make_table(landed, mode, 40)
+    machines = [landed, another_machine(landed, "b"), another_machine(landed, "c")]
+    steps = ["plan", "read.chunk", *LANDING_STEPS, "gate", "claim", "load.rows", "commit.fence", "commit.transaction", "mirror"]
+    for number in range(12):
+        boundary = (chance.choice(steps), chance.choice(["before", "after"]), chance.randint(1, 4))
+        assert run(chance.choice(machines), boundary)["code"] in (DIED, 0)
+        moved = f"'{TODAY}'::timestamptz - interval '1 h' + {number} * interval '1 s'"
+        landed.run(f"update t set name = 'v{number}', at = {moved} where id % 9 = {number % 9}")
+    for _ in range(2):
+        assert run(chance.choice(machines), None)["code"] == 0
+    landed.check("t")
+    assert set(landed.ask("select count(*) from daybreak.ledger group by load_id")) == {(1,)}
+    balance = "rows_inserted + rows_updated + rows_unchanged + rows_superseded + rows_quarantined"
+    assert not landed.ask(f"select 1 from daybreak.ledger where rows_read <> {balance}")
