@@ -84,5 +84,5 @@ COMPILE := uv pip compile pyproject.toml --group build --universal --python-vers
 
 .PHONY: lock
 lock: ## Choose versions anew within pyproject.toml (needs uv)
-	$(COMPILE) --group dev --extra snowflake -o locks/dev.txt
+	$(COMPILE) --group dev --extra s3 -o locks/dev.txt
 	$(COMPILE) -c locks/dev.txt -o locks/run.txt

@@ -9,6 +9,7 @@
     ├── SourceUnavailable ↻   the source did not answer; the next run reads on
     ├── SchemaRefused         the source changed in a way that a person must allow
     ├── LandingCorrupt        a landed file is not what its manifest says
+    ├── LandingUnavailable ↻  the bucket of the landing did not answer; finished chunks are kept
     ├── WarehouseUnavailable ↻ the warehouse did not answer, or somebody holds its lock
     ├── LoadConflict ↻        another run committed first; plan again
     ├── CommitUnknown ↻       the connection broke while committing; ask the ledger
@@ -67,6 +68,12 @@ class SchemaRefused(DaybreakError):
 
 class LandingCorrupt(DaybreakError):
     """A landed file is missing or is not what its manifest says."""
+
+
+class LandingUnavailable(DaybreakError):
+    """The bucket that loads are kept in did not answer, or refused more work just now."""
+
+    is_retryable = True
 
 
 class WarehouseUnavailable(DaybreakError):

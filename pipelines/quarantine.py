@@ -20,7 +20,7 @@ from pipelines.sync.release import Release, release_load, why_superseded
 from pipelines.sync.reread import replay_quarantine
 from pipelines.sync.spec import SourceSpec, TableSpec
 from pipelines.warehouses import is_made, open_warehouse
-from pipelines.wiring import PAUSE_SECONDS, TRIES, SyncRequest, open_engine, open_mirror
+from pipelines.wiring import PAUSE_SECONDS, TRIES, SyncRequest, open_engine, open_landing, open_mirror
 
 NOT_IN_CATALOG = "the table is not in the catalog any more"
 EXAMPLES = 3  # keys shown to somebody who asked for one that is not there
@@ -75,7 +75,7 @@ def list_quarantine(settings: Settings) -> tuple[Sequence[QuarantineCount], Sequ
     warehouse, mirror = open_warehouse(settings.warehouse_url, settings.lock_wait_seconds), open_mirror(settings.state_url)
     mirror.repair(warehouse.read_state(list(tables)), list(tables))
     held = []
-    for load in list_held(settings.landing_folder):
+    for load in list_held(open_landing(settings)):
         spec = tables.get(load.plan.table)
         moved = why_superseded(mirror, spec, load.plan) if spec else NOT_IN_CATALOG
         mornings, state = mirror.status(load.plan.table).held_mornings, "superseded" if moved else "waiting"
@@ -162,7 +162,7 @@ def release(settings: Settings, load_id: str, released_by: str) -> tuple[HeldLoa
 
 
 def _find_held(settings: Settings, load_id: str) -> HeldLoad:
-    every = list_held(settings.landing_folder)
+    every = list_held(open_landing(settings))
     for held in every:
         if held.plan.load_id == load_id:
             return held

@@ -12,13 +12,13 @@ import sqlalchemy as sa
 from pipelines.delivery.publish import drop_versions
 from pipelines.errors import DaybreakError
 from pipelines.landing.cleaning import purge_orphans
-from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.state import tables as t
 from pipelines.state.mirror import Mirror
 from pipelines.state.texts import erase_mirror
 from pipelines.sync.sizes import KEPT_SIZES
 from pipelines.warehouses import is_made, open_warehouse
+from pipelines.wiring import open_landing
 
 if TYPE_CHECKING:
     import dagster as dg
@@ -35,7 +35,11 @@ def enforce_retention(settings: Settings, mirror: Mirror, instance: "dg.DagsterI
     now = datetime.now(UTC)
     history = now - timedelta(days=settings.keep_history_days)
     tables = [table for source in settings.sources() for table in source.tables]
-    purge_orphans(Landing(settings.landing_folder), tables, now - timedelta(days=ORPHAN_DAYS))
+    left = []
+    try:
+        purge_orphans(open_landing(settings), tables, now - timedelta(days=ORPHAN_DAYS))
+    except DaybreakError as error:
+        left.append(f"Retention was not enforced in the landing: {error} The next run tries again.")
     _drop_history(mirror, history)
     if instance is not None:
         from pipelines.runs.history import drop_old_runs
@@ -44,12 +48,12 @@ def enforce_retention(settings: Settings, mirror: Mirror, instance: "dg.DagsterI
     try:
         forgotten_at = _clean_warehouse(settings, mirror, is_morning=instance is not None)
     except DaybreakError as error:
-        return [f"Retention was not enforced in the warehouse: {error} The next run tries again."]
+        return [*left, f"Retention was not enforced in the warehouse: {error} The next run tries again."]
     for folder in FOLDERS:
         # Reports are small and told apart by their run: as many as there are days of history.
         keep = settings.keep_versions if folder == "dashboards" else max(settings.keep_versions, settings.keep_history_days)
         drop_versions(settings.home / folder, keep=keep, before=forgotten_at)
-    return []
+    return left
 
 
 def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) -> datetime | None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipelines.catalog.read import read_catalog
 from pipelines.errors import ConfigError
+from pipelines.landing.address import LandingAddress, parse_landing
 from pipelines.sync.spec import Hours, SourceSpec, TableSpec
 from pipelines.warehouses import is_snowflake
 
@@ -38,9 +39,13 @@ VARIABLES = (
     Variable(
         "DAYBREAK_WAREHOUSE_URL",
         "duckdb:///{home}/warehouse.duckdb",
-        "where tables and marts are: a DuckDB file, or snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME",
+        "where tables and marts are: a DuckDB file, or `snowflake://USER@ACCOUNT/DATABASE?warehouse=NAME`",
     ),
-    Variable("DAYBREAK_LANDING_URL", "{home}/landing", "the folder of landed Parquet files"),
+    Variable(
+        "DAYBREAK_LANDING_URL",
+        "{home}/landing",
+        "the folder of landed Parquet files, or `s3://BUCKET/PREFIX?region=…`: see architecture.md",
+    ),
     Variable(
         "DAYBREAK_STATE_URL", "sqlite:///{home}/state.db", "the mirror, a rebuildable copy of the state: SQLite, or PostgreSQL for a team"
     ),
@@ -80,7 +85,7 @@ class Settings:
     home: Path
     catalog_folder: Path
     warehouse_url: str
-    landing_folder: Path
+    landing: LandingAddress
     state_url: str
     time_zone: str
     today: date | None  # the morning this project lives in; None = the clock's
@@ -191,7 +196,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         catalog_folder=Path(values["DAYBREAK_CATALOG"]).absolute(),
         warehouse_url=values["DAYBREAK_WAREHOUSE_URL"],
-        landing_folder=_landing_folder(values["DAYBREAK_LANDING_URL"], problems),
+        landing=parse_landing(values["DAYBREAK_LANDING_URL"], home, environment, problems),
         state_url=values["DAYBREAK_STATE_URL"],
         time_zone=_time_zone(values["DAYBREAK_TIME_ZONE"], problems),
         today=_date(values.get("DAYBREAK_TODAY"), problems),
@@ -254,12 +259,6 @@ def _place_problems(settings: Settings) -> list[str]:
     places = {"DAYBREAK_HOME": str(settings.home), "DAYBREAK_WAREHOUSE_URL": file}
     wrong = [name for name, place in places.items() if "?" in place or "\\" in place]
     return [f"{name}: {places[name]!r} has a question mark or a backslash, which no DuckDB file may have in its path" for name in wrong]
-
-
-def _landing_folder(url: str, problems: list[str]) -> Path:
-    if "://" in url and not url.startswith("file://"):
-        problems.append(f"DAYBREAK_LANDING_URL: {url!r} is not a folder; only local folders are supported so far")
-    return Path(url.removeprefix("file://")).absolute()
 
 
 def _time_zone(name: str, problems: list[str]) -> str:

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from pipelines.errors import ConfigError, DaybreakError, PrerequisiteError, SourceUnavailable, WarehouseUnavailable
+from pipelines.errors import ConfigError, DaybreakError, LandingUnavailable, PrerequisiteError, SourceUnavailable, WarehouseUnavailable
+from pipelines.landing.bucket import open_bucket
+from pipelines.landing.bucket_shelf import BucketShelf
 from pipelines.landing.store import Landing
 from pipelines.settings import Settings
 from pipelines.sources import open_source
@@ -72,6 +74,12 @@ def rebuild_mirror(settings: Settings) -> str | None:
     return None
 
 
+def open_landing(settings: Settings) -> Landing:
+    """Return the landing that the settings tell of."""
+    folder, address = settings.landing.folder, settings.landing.bucket
+    return Landing(folder, settings.keep_loads, BucketShelf(folder, open_bucket(address)) if address else None)
+
+
 @contextmanager
 def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
     """Yield an engine with a source of its own, for one thread. Raises ``ConfigError`` if the source's URL is not set."""
@@ -83,7 +91,7 @@ def open_engine(settings: Settings, request: SyncRequest) -> Iterator[Engine]:
             source=source,
             warehouse=open_warehouse(settings.warehouse_url, settings.lock_wait_seconds),
             gate=GreatExpectationsGate(),
-            landing=Landing(settings.landing_folder, settings.keep_loads),
+            landing=open_landing(settings),
             mirror=open_mirror(settings.state_url),
             mask_key=settings.mask_key,
             time_zone=settings.time_zone,
@@ -137,7 +145,7 @@ def sync_tables(settings: Settings, request: SyncRequest, each: Callable[[TableR
 
 
 def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec, given_up: list[DaybreakError]) -> TableResult:
-    """Sync one table. ``given_up`` tells the others that the source or the warehouse cannot be had, so they need not wait too."""
+    """Sync one table. ``given_up`` tells the others that the source, landing or warehouse cannot be had, so they need not wait too."""
     for attempt in range(TRIES):
         if given_up:
             return _hold(settings, request, table, given_up[0])
@@ -149,7 +157,7 @@ def _sync_or_hold(settings: Settings, request: SyncRequest, table: TableSpec, gi
         except DaybreakError as error:
             is_last = attempt + 1 == TRIES
             is_source_down = is_last and isinstance(error, SourceUnavailable) and not _answers(settings, request, table)
-            if is_source_down or isinstance(error, WarehouseUnavailable):  # which was waited for, long enough
+            if is_source_down or isinstance(error, (WarehouseUnavailable, LandingUnavailable)):  # waited for, long enough
                 given_up.append(error)
             if is_last or given_up or not error.is_retryable:
                 return _hold(settings, request, table, error)

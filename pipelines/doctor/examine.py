@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from pipelines.doctor.bucket_checks import check_bucket
 from pipelines.doctor.finding import Finding, State
 from pipelines.doctor.machine_checks import check_dagster, check_dbt, check_secrets, check_versions
 from pipelines.doctor.mirror_checks import check_mirror
@@ -35,7 +36,7 @@ def examine(environment: Mapping[str, str], only: str | None = None) -> list[Fin
     largest = max((size for _, size in asked), default=0)
     checks: dict[str, Callable[[], list[Finding]]] = {
         "warehouse": lambda: check_warehouse(settings),
-        "landing": lambda: check_landing(settings, largest),
+        "landing": lambda: [*check_landing(settings, largest), *check_bucket(settings)],
         "mirror": lambda: check_mirror(settings),
         "dbt": lambda: check_dbt(settings, known),
         "dagster": lambda: check_dagster(settings),

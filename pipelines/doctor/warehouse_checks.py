@@ -74,7 +74,7 @@ def _room(settings: Settings, file: Path) -> Finding:
 
 def check_landing(settings: Settings, largest_table_bytes: int) -> list[Finding]:
     """Look at the landing folder; the largest table is the sources' own estimate, 0 if none was had."""
-    folder = settings.landing_folder
+    folder = settings.landing.folder
     findings = [check_folder(LANDING, folder, "DAYBREAK_LANDING_URL")]
     if findings[0].state == "problem":
         return findings

@@ -11,7 +11,8 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.errors import LandingCorrupt, LoadConflict
-from pipelines.landing.store import LoadFolder, locked
+from pipelines.landing.shelf import HELD, PLAN, StoredLoad
+from pipelines.landing.store import Landing, LoadFolder
 from pipelines.sync import codec
 from pipelines.sync.model import LoadPlan
 
@@ -28,21 +29,26 @@ class HeldLoad:
     held_at: datetime
 
 
-def list_held(root: Path) -> list[HeldLoad]:
-    """Return the held loads of every table under the landing folder, oldest first; what another version wrote is left out."""
-    marks = sorted(root.glob("*/*/*/held.json"), key=lambda mark: mark.parent.name)
-    return [held for held in map(_read_held, marks) if held]
+def list_held(landing: Landing) -> list[HeldLoad]:
+    """Return the held loads of every table, oldest first; what another version wrote is left out."""
+    held = [load for load in landing.shelf.list_loads(landing.root) if load.is_held]
+    found = (_read_held(landing, load) for load in sorted(held, key=lambda load: load.load_id))
+    return [load for load in found if load]
 
 
 @contextmanager
-def open_held(held: HeldLoad) -> Iterator[LoadFolder]:
-    """Yield the folder of a held load, locked.
+def open_held(landing: Landing, held: HeldLoad) -> Iterator[LoadFolder]:
+    """Yield the folder of a held load, claimed.
 
-    Raises ``LoadConflict`` if somebody else has it or it is gone, ``LandingCorrupt`` if a part of it is missing: what is left
-    would look like a smaller load, and the watermark would pass the rest by.
+    Raises ``LoadConflict`` if somebody else has it or it is gone, ``LandingCorrupt`` if a part of it is missing or damaged: what is
+    left would look like a smaller load, and the watermark would pass the rest by.
     """
-    with locked(held.path / "plan.json") as is_mine:
-        if not is_mine or not (held.path / "held.json").exists():
+    with landing.shelf.claim(held.path) as claim:
+        try:
+            is_mine = claim is not None and bool(claim.read(HELD))
+        except FileNotFoundError:
+            is_mine = False
+        if claim is None or not is_mine:
             raise LoadConflict(
                 "another run works on this load, or has ended it.",
                 safe="Nothing was changed.",
@@ -50,22 +56,28 @@ def open_held(held: HeldLoad) -> Iterator[LoadFolder]:
                 table=held.plan.table,
                 load_id=held.plan.load_id,
             )
-        chunks = [codec.CHUNK.validate_json(record.read_bytes()) for record in sorted(held.path.glob("chunk-*.json"))]
+        chunks = [codec.CHUNK.validate_json(record) for record in claim.records().values()]
         if [chunk.number for chunk in chunks] != list(range(held.chunks)):
-            raise LandingCorrupt(
-                f"{len(chunks)} of its {held.chunks} manifest records are in {held.path}.",
-                safe="Nothing was loaded from it; the last load stands.",
-                remedy="It cannot be let in. The next sync reads the table anew.",
-                table=held.plan.table,
-                load_id=held.plan.load_id,
-            )
-        yield LoadFolder(held.path, held.plan, chunks)
+            raise _corrupt(held, f"{len(chunks)} of its {held.chunks} manifest records are there.")
+        if damaged := [chunk.file_name for chunk in chunks if not claim.provide(chunk)]:
+            raise _corrupt(held, f"{len(damaged)} of its {held.chunks} files are missing or altered, the first is {damaged[0]}.")
+        yield LoadFolder(held.path, held.plan, chunks, claim)
 
 
-def _read_held(mark: Path) -> HeldLoad | None:
+def _corrupt(held: HeldLoad, what: str) -> LandingCorrupt:
+    return LandingCorrupt(
+        what,
+        safe="Nothing was loaded from it; the last load stands.",
+        remedy="It cannot be let in. The next sync reads the table anew.",
+        table=held.plan.table,
+        load_id=held.plan.load_id,
+    )
+
+
+def _read_held(landing: Landing, load: StoredLoad) -> HeldLoad | None:
     try:
-        told = json.loads(mark.read_bytes())
-        plan = codec.PLAN.validate_json((mark.parent / "plan.json").read_bytes())
-        return HeldLoad(mark.parent, plan, told["chunks"], told["rows"], told["reason"], datetime.fromisoformat(told["held_at"]))
+        told = json.loads(landing.shelf.read(load, HELD))
+        plan = codec.PLAN.validate_json(landing.shelf.read(load, PLAN))
+        return HeldLoad(load.path, plan, told["chunks"], told["rows"], told["reason"], datetime.fromisoformat(told["held_at"]))
     except (ValueError, KeyError, FileNotFoundError):  # of another version, or ended while it was looked for
         return None

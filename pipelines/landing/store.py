@@ -8,16 +8,12 @@
                                          aside-000000.parquet   its rows that stepped aside, once it was gated
                                          held.json              the load was held; it is not gone on with
 
-Each file but ``aside``, which gating writes anew, is written under another name, flushed to disk and renamed, so it is whole or
-not there; a Parquet file without its record does not exist. One record a file instead of one manifest that grows, because an
-object store cannot append.
+Each file but ``aside``, which gating writes anew, is whole or not there; a Parquet file without its record does not exist. One record
+a file instead of one manifest that grows, because an object store cannot append. The small files, and Parquet files that another
+machine shall find, are kept by a ``Shelf``.
 """
 
-import fcntl
-import hashlib
 import json
-import os
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -28,7 +24,9 @@ from urllib.parse import quote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.errors import LandingCorrupt, PrerequisiteError
+from pipelines.errors import LandingCorrupt
+from pipelines.landing.folder import FolderShelf, explaining_full_disk, flush, hash_file
+from pipelines.landing.shelf import COMMITTED, HELD, PLAN, Claim, Shelf, StoredLoad, record_name
 from pipelines.sync import codec
 from pipelines.sync.model import Bound, Chunk, LoadPlan, Part, QuarantinedRow
 from pipelines.sync.spec import TableSpec
@@ -51,11 +49,12 @@ KEPT_LOADS = 3  # committed loads whose files stay, for a look at what was read
 
 @dataclass
 class LoadFolder:
-    """The files of one load. Only the process that holds its lock may write to it."""
+    """The files of one load. Only the process that has its claim may write to it."""
 
     path: Path
     plan: LoadPlan
     chunks: list[Chunk]
+    claim: Claim
 
     @property
     def files(self) -> list[Path]:
@@ -70,19 +69,18 @@ class LoadFolder:
     def add_chunk(self, rows: pa.Table, part: Part, last: Bound | None) -> Chunk:
         """Write ``rows`` as the next chunk, and its manifest record last."""
         number = len(self.chunks)
-        name = f"chunk-{number:06d}"
-        temporary = self.path / f".{name}.parquet"
-        with _explaining_full_disk(self.path):
+        file = self.path / f"chunk-{number:06d}.parquet"
+        temporary = file.with_name(f".{file.name}")
+        with explaining_full_disk(self.path):
             with step("land.file"):
                 coding = {"compression": "zstd", "compression_level": 1, "use_dictionary": _repeating(rows)}
                 pq.write_table(rows, temporary, row_group_size=ROW_GROUP_ROWS, **coding)
-                _flush(temporary)
-                temporary.rename(self.path / f"{name}.parquet")
-            digest = _sha256(self.path / f"{name}.parquet")
-            size = (self.path / f"{name}.parquet").stat().st_size
-            chunk = Chunk(number, part, rows.num_rows, size, digest, last)
-            with step("land.manifest"):
-                _write_whole(self.path / f"{name}.json", codec.dump(codec.CHUNK, chunk))
+                flush(temporary)
+                temporary.rename(file)
+            chunk = Chunk(number, part, rows.num_rows, file.stat().st_size, hash_file(file), last)
+        self.claim.keep_file(chunk)
+        with step("land.manifest"):
+            self.claim.write(record_name(number), codec.dump(codec.CHUNK, chunk))
         self.chunks.append(chunk)
         return chunk
 
@@ -94,7 +92,7 @@ class LoadFolder:
     def write_aside(self, chunk: Chunk, slices: Iterable[Sequence[QuarantinedRow]]) -> Path:
         """Write the rows of a chunk that stepped aside beside it, slice by slice; gating a load again writes the file anew."""
         file = self.path / f"aside-{chunk.number:06d}.parquet"
-        with _explaining_full_disk(self.path), pq.ParquetWriter(file, ASIDE_SCHEMA, compression="zstd") as writer:
+        with explaining_full_disk(self.path), pq.ParquetWriter(file, ASIDE_SCHEMA, compression="zstd") as writer:
             for rows in slices:
                 writer.write_table(pa.Table.from_pylist([asdict(row) for row in rows], ASIDE_SCHEMA))
         return file
@@ -102,7 +100,7 @@ class LoadFolder:
     def verify(self, chunk: Chunk) -> None:
         """Compare a file with its manifest record."""
         file = self.path / chunk.file_name
-        found = _sha256(file) if file.exists() else "no file"
+        found = hash_file(file) if file.exists() else "no file"
         if found != chunk.sha256:
             raise LandingCorrupt(
                 f"landed file {file} is {found[:12]}, its manifest says {chunk.sha256[:12]}.",
@@ -114,15 +112,19 @@ class LoadFolder:
 
     def discard(self) -> None:
         """Delete the load's files: nothing in them is new."""
-        shutil.rmtree(self.path, ignore_errors=True)
+        self.claim.delete()
 
 
 class Landing:
-    """The landing folder of a project."""
+    """The landing of a project: which loads there are, and whose turn it is to write to them."""
 
-    def __init__(self, root: Path, kept_loads: int = KEPT_LOADS) -> None:
-        """Remember the folder; it is made when the first load lands. Of each table the files of ``kept_loads`` ended loads stay."""
+    def __init__(self, root: Path, kept_loads: int = KEPT_LOADS, shelf: Shelf | None = None) -> None:
+        """Remember the folder that is worked in, and where loads are kept: there, if nothing else is said.
+
+        Of each table the files of ``kept_loads`` ended loads stay.
+        """
         self.root, self._kept_loads = root, kept_loads
+        self.shelf = shelf or FolderShelf(root)
 
     def table_folder(self, spec: TableSpec) -> Path:
         """Return where the loads of a table are; names are percent-encoded, so that any identifier is a file name."""
@@ -132,77 +134,104 @@ class Landing:
 
     @contextmanager
     def open_load(self, spec: TableSpec, plan: LoadPlan) -> Iterator[LoadFolder]:
-        """Make the folder of a new load and hold its lock."""
+        """Make the folder of a new load and claim it."""
         path = self.table_folder(spec) / plan.load_id
-        with _explaining_full_disk(self.root):
-            held = _make_locked(path, codec.dump(codec.PLAN, plan))
-        try:
-            yield LoadFolder(path, plan, [])
-        finally:
-            os.close(held)
+        with self.shelf.begin(path, codec.dump(codec.PLAN, plan)) as claim:
+            yield LoadFolder(path, plan, [], claim)
 
     @contextmanager
     def reopen_load(self, spec: TableSpec) -> Iterator[LoadFolder | None]:
-        """Yield the newest load that was neither committed nor held nor is being written by a living process, or None.
+        """Yield the newest load that was neither committed nor held nor is being written by a living process, or None."""
+        with self._claim_unfinished(spec) as found:
+            if found is None:
+                yield None
+                return
+            plan, claim = found
+            try:
+                folder = LoadFolder(claim.path, plan, _finished_chunks(claim), claim)
+            except ValueError:  # records of another version of Daybreak
+                claim.delete()
+                folder = None
+            yield folder
 
-        A few rows that were being read again are no load to go on with: what a crash left of them is deleted.
-        """
-        for path in self.loads(spec):
-            if (path / "held.json").exists() or (path / "committed").exists() or not (path / "plan.json").exists():
+    def find_unfinished(self, spec: TableSpec) -> LoadPlan | None:
+        """Return the plan of the load that ``reopen_load`` would yield."""
+        with self._claim_unfinished(spec) as found:
+            return found[0] if found else None
+
+    @contextmanager
+    def _claim_unfinished(self, spec: TableSpec) -> Iterator[tuple[LoadPlan, Claim] | None]:
+        """Yield it. A few rows that were being read again are no load to go on with: what a crash left of them is deleted."""
+        for load in self.loads(spec):
+            if load.is_ended:
                 continue
-            with locked(path / "plan.json") as is_mine:
-                if is_mine and path.exists():
-                    try:
-                        with _explaining_full_disk(path):  # leftovers are deleted
-                            folder = LoadFolder(path, codec.PLAN.validate_json((path / "plan.json").read_bytes()), _manifest(path))
-                    except ValueError:  # written by another version of Daybreak
-                        shutil.rmtree(path, ignore_errors=True)
-                        continue
-                    if folder.plan.window.keys:
-                        folder.discard()
-                        continue
-                    yield folder
+            with self.shelf.claim(load.path) as claim:
+                plan = _read_plan(claim) if claim else None
+                if claim and plan and plan.window.keys:
+                    claim.delete()
+                elif claim and plan:
+                    yield plan, claim
                     return
         yield None
 
     def mark_committed(self, folder: LoadFolder) -> None:
         """Note that the ledger has the load; only the newest loads, committed or held, keep their files."""
-        with _explaining_full_disk(folder.path):
-            (folder.path / "held.json").unlink(missing_ok=True)  # one that was let in
-            (folder.path / "committed").touch()
+        folder.claim.write(COMMITTED, "")
+        folder.claim.drop([HELD])  # of one that was let in
         self._prune(folder.path.parent)
 
     def mark_held(self, folder: LoadFolder, reason: str, held_at: datetime) -> None:
         """Keep the files for a person to look at or to let in; the next run reads anew."""
         told = {"reason": reason, "held_at": held_at.isoformat(), "chunks": len(folder.chunks), "rows": folder.rows}
-        with _explaining_full_disk(folder.path):
-            _write_whole(folder.path / "held.json", json.dumps(told))
+        folder.claim.write(HELD, json.dumps(told))
         self._prune(folder.path.parent)  # also where nothing commits for weeks
 
-    def _prune(self, loads: Path) -> None:
-        for ending in ("committed", "held.json"):
-            ended = sorted(path for path in loads.iterdir() if (path / ending).exists())
-            for path in ended[: -self._kept_loads]:
-                delete_load(path)
+    def _prune(self, table_folder: Path) -> None:
+        loads = self.shelf.list_loads(table_folder)
+        for ending in (COMMITTED, HELD):
+            for load in [load for load in loads if ending in load.names][self._kept_loads :]:
+                self.delete_load(load)
 
-    def loads(self, spec: TableSpec) -> list[Path]:
-        """Return the folders of a table's loads, newest first; one that is being made is none yet."""
-        folder = self.table_folder(spec)
-        return sorted((path for path in folder.iterdir() if not path.name.startswith(".")), reverse=True) if folder.exists() else []
+    def loads(self, spec: TableSpec) -> list[StoredLoad]:
+        """Return a table's loads, newest first."""
+        return [load for load in self.remains(spec) if load.is_whole]
+
+    def remains(self, spec: TableSpec) -> list[StoredLoad]:
+        """Return a table's loads, and what is left of some that were half made or half deleted."""
+        return self.shelf.list_loads(self.table_folder(spec))
+
+    def delete_load(self, load: StoredLoad) -> bool:
+        """Delete a load unless somebody works on it; return whether it is gone."""
+        with self.shelf.claim(load.path) as claim:
+            if claim:
+                claim.delete()
+            return claim is not None
+
+    def is_busy(self, load: StoredLoad) -> bool:
+        """Whether a living process works on a load."""
+        with self.shelf.claim(load.path) as claim:
+            return claim is None
 
 
-def _manifest(path: Path) -> list[Chunk]:
+def _read_plan(claim: Claim) -> LoadPlan | None:
+    try:
+        return codec.PLAN.validate_json(claim.read(PLAN))
+    except (FileNotFoundError, ValueError):  # deleted meanwhile, or written by another version of Daybreak
+        claim.delete()
+        return None
+
+
+def _finished_chunks(claim: Claim) -> list[Chunk]:
     """Return the finished chunks; from the first gap or damaged file on, nothing exists, and it is read again."""
-    for leftover in path.glob(".*"):
-        leftover.unlink()
-    records = sorted(path.glob("chunk-*.json"))
+    with explaining_full_disk(claim.path):
+        for leftover in claim.path.glob(".*"):
+            leftover.unlink()
+    records = claim.records()
     chunks: list[Chunk] = []
-    for number, record in enumerate(records):
-        chunk = codec.CHUNK.validate_json(record.read_bytes())
-        file = path / chunk.file_name
-        if chunk.number != number or not file.exists() or _sha256(file) != chunk.sha256:
-            for beyond in records[number:]:
-                beyond.unlink()
+    for number, record in enumerate(records.values()):
+        chunk = codec.CHUNK.validate_json(record)
+        if chunk.number != number or not claim.provide(chunk):
+            claim.drop(list(records)[number:])
             break
         chunks.append(chunk)
     return chunks
@@ -215,89 +244,3 @@ def _repeating(rows: pa.Table) -> list[str] | bool:
         return True
     strings = [field.name for field in rows.schema if pa.types.is_string(field.type)]
     return [name for name in strings if len(sample.column(name).unique()) < sample.num_rows / 10]
-
-
-def delete_load(load: Path) -> bool:
-    """Delete a load's folder unless somebody works on it; return whether it is gone."""
-    with locked(load / "plan.json") as is_mine:
-        if not is_mine and (load / "plan.json").exists():
-            return False
-        shutil.rmtree(load, ignore_errors=True)
-        return not load.exists()
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[bool]:
-    """Hold an advisory lock that ends with the process; yields False if another one holds it."""
-    try:
-        descriptor = os.open(file, os.O_RDONLY)
-    except FileNotFoundError:
-        yield False
-        return
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _explaining_full_disk(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise PrerequisiteError(
-            [f"The landing folder {folder} cannot be written: {error.strerror or error}."],
-            safe="Nothing was lost: what was committed stands, and finished chunks are kept.",
-            remedy="Free space or mend its permissions (DAYBREAK_LANDING_URL), and run again.",
-        ) from error
-
-
-def _make_locked(path: Path, told: str) -> int:
-    """Make the folder of a load, which nobody ever sees without its plan or unlocked: whoever looks would go on with it or delete it.
-
-    Returns what holds the lock.
-    """
-    hidden = path.with_name(f".{path.name}")
-    hidden.mkdir(parents=True, exist_ok=False)
-    file = hidden / "plan.json"
-    file.touch()
-    # For reading alone: a file that is open for writing would keep a file system from being mounted read-only.
-    held = os.open(file, os.O_RDONLY)
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        file.write_text(told, encoding="utf-8")
-        _flush(file)
-        _flush(hidden)
-        hidden.rename(path)
-        _flush(path.parent)
-    except BaseException:
-        os.close(held)
-        shutil.rmtree(hidden, ignore_errors=True)
-        raise
-    return held
-
-
-def _write_whole(file: Path, text: str) -> None:
-    temporary = file.with_name(f".{file.name}")
-    temporary.write_text(text, encoding="utf-8")
-    _flush(temporary)
-    temporary.rename(file)
-    _flush(file.parent)
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

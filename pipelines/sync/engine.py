@@ -92,8 +92,8 @@ def _observe(engine: Engine, spec: TableSpec, schema: TableSchema, changes: Sequ
     """Observe the source. A fall of the cursor that an unfinished load met is one still, however far the cursor has come since."""
     known = None if _is_reread(engine, spec, schema, changes) else engine.mirror.status(spec.id).watermark
     observation = engine.source.observe(spec, known.value if known else None)
-    with engine.landing.reopen_load(spec) as unfinished:
-        fell_from = unfinished.plan.observation.fell_from if unfinished else None
+    unfinished = engine.landing.find_unfinished(spec)
+    fell_from = unfinished.observation.fell_from if unfinished else None
     return replace(observation, fell_from=observation.fell_from or fell_from)
 
 
@@ -189,14 +189,14 @@ def _fill_window(engine: Engine, spec: TableSpec) -> Iterator[Window]:
 
 def _is_filling(engine: Engine, spec: TableSpec) -> bool:
     """Whether a fill was left unfinished."""
-    with engine.landing.reopen_load(spec) as unfinished:
-        return bool(unfinished and unfinished.plan.window.columns)
+    unfinished = engine.landing.find_unfinished(spec)
+    return bool(unfinished and unfinished.window.columns)
 
 
 def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: Sequence[date]) -> list[Window]:
     """Cut ``wanted`` days into windows. One that a crash left unfinished keeps its days and comes first, so that its chunks count."""
-    with engine.landing.reopen_load(spec) as unfinished:
-        begun = unfinished.plan.window if unfinished else Window()
+    unfinished = engine.landing.find_unfinished(spec)
+    begun = unfinished.window if unfinished else Window()
     kept = list(begun.days) if set(begun.days) <= set(wanted) else []
     rest = [day for day in wanted if day not in kept]
     first, others = (plan.day_windows(spec, schema, days, engine.time_zone) for days in (kept, rest))

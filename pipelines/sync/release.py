@@ -33,7 +33,7 @@ def release_load(engine: Engine, spec: TableSpec, held: HeldLoad, released_by: s
     Raises ``LoadConflict`` if another run works on the load or the table just now, ``LandingCorrupt`` if its files are damaged.
     """
     _look(engine, spec)
-    with open_held(held) as folder:
+    with open_held(engine.landing, held) as folder:
         if entry := engine.warehouse.find_load(held.plan.load_id):  # a release that died right after its commit
             engine.landing.mark_committed(folder)
             return _end(engine, spec, held, Release("released", "it had been let in already", entry))
@@ -95,7 +95,7 @@ def _look(engine: Engine, spec: TableSpec) -> None:
 
 def _end(engine: Engine, spec: TableSpec, held: HeldLoad, release: Release) -> Release:
     """Tell the mirror, which goes on to say that the table is held if another window of it still waits."""
-    waiting = [other for other in list_held(engine.landing.root) if other.plan.table == spec.id]
+    waiting = [other for other in list_held(engine.landing) if other.plan.table == spec.id]
     waiting = [other for other in waiting if why_superseded(engine.mirror, spec, other.plan) is None]
     next_held = (waiting[0].plan.load_id, waiting[0].reason) if waiting else None
     engine.mirror.record_released(spec.id, held.plan.load_id, next_held)

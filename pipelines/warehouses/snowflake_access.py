@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -111,7 +112,9 @@ class Sessions:
     def _connect(self) -> "SnowflakeConnection":
         # Else the driver asks the metadata services of three clouds where it runs, for seconds, at each sign-in.
         os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
-        from snowflake.connector import connect
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its own copy of requests wonders at a newer urllib3
+            from snowflake.connector import connect
 
         parameters = {
             "QUERY_TAG": "daybreak",

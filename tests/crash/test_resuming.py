@@ -99,7 +99,7 @@ def test_rows_that_were_being_read_again_do_not_cost_an_unfinished_load_its_chun
     assert run(project, ("land.manifest", "after", 4))["code"] == DIED
     (unfinished,) = (project.home / "landing" / "shop" / "t").iterdir()
     plan = codec.PLAN.validate_json((unfinished / "plan.json").read_bytes())
-    with Landing(project.settings.landing_folder).open_load(
+    with Landing(project.settings.landing.folder).open_load(
         project.spec("t"), replace(plan, load_id=str(ULID()), window=Window(keys=(("1",),)))
     ) as keyed:
         assert keyed.path > unfinished  # so it is found first

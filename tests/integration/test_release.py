@@ -13,7 +13,7 @@ from pipelines.landing.held import HeldLoad, list_held
 from pipelines.quarantine import HeldRow, list_quarantine, release
 from pipelines.sync.release import Release
 from pipelines.sync.steps import set_hook
-from pipelines.wiring import open_mirror
+from pipelines.wiring import open_landing, open_mirror
 from tests.conftest import TODAY, Project
 
 POSITIVE = {"expect_column_values_to_be_between": {"column": "fee", "min_value": 0}, "on_failure": "quarantine"}
@@ -49,7 +49,7 @@ def hold(project: Project) -> HeldLoad:
     """Sync, expect that the load is held, and return it."""
     result = project.sync("t")
     assert result.outcome == "held", result
-    return list_held(project.settings.landing_folder)[-1]
+    return list_held(open_landing(project.settings))[-1]
 
 
 def let_in(project: Project, held: HeldLoad) -> Release:
@@ -163,7 +163,7 @@ def windows(project: Project) -> Project:
 
 
 def test_held_windows_of_one_sync_are_let_in_from_the_oldest_on(windows: Project) -> None:
-    first, second = list_held(windows.settings.landing_folder)
+    first, second = list_held(open_landing(windows.settings))
     assert (held_by(windows), [row.state for row in listed(windows)]) == (first.plan.load_id, ["waiting", "waiting"])
     assert let_in(windows, first).state == "released"
     assert held_by(windows) == second.plan.load_id
@@ -178,7 +178,7 @@ def test_held_windows_of_one_sync_are_let_in_from_the_oldest_on(windows: Project
 
 def test_a_later_window_that_was_let_in_first_supersedes_the_earlier_one(windows: Project) -> None:
     """The row that moved would be put back to where it was read first."""
-    first, second = list_held(windows.settings.landing_folder)
+    first, second = list_held(open_landing(windows.settings))
     assert let_in(windows, second).state == "released"
     outcome = let_in(windows, first)
     assert (outcome.state, second.plan.load_id in outcome.told) == ("superseded", True)
@@ -189,7 +189,7 @@ def test_a_later_window_that_was_let_in_first_supersedes_the_earlier_one(windows
 
 
 def test_a_window_is_superseded_when_something_else_than_its_sync_loaded_the_table(windows: Project) -> None:
-    first, second = list_held(windows.settings.landing_folder)
+    first, second = list_held(open_landing(windows.settings))
     assert let_in(windows, first).state == "released"
     windows.run("update t set fee = 1 where id = 10")
     assert windows.replay("t", "10").good == 1
@@ -315,7 +315,7 @@ def test_a_table_that_is_held_every_morning_keeps_the_files_of_its_newest_loads_
     make_table(project, "snapshot", max_quarantined=0)
     break_rows(project)
     every = [hold(project).plan.load_id for _ in range(4)]
-    assert [held.plan.load_id for held in list_held(project.settings.landing_folder)] == every[-2:]
+    assert [held.plan.load_id for held in list_held(open_landing(project.settings))] == every[-2:]
     assert sorted(path.name for path in (project.home / "landing" / "shop" / "t").iterdir()) == every[-2:]
 
 

@@ -41,7 +41,16 @@ def test_the_engine_imports_no_orchestrator_no_driver_and_no_great_expectations(
         ).stdout.split()
     )
     assert "pyarrow" in loaded
-    assert not loaded & {"dagster", "duckdb", "adbc_driver_manager", "adbc_driver_postgresql", "psycopg", "psycopg2", "great_expectations"}
+    assert not loaded & {
+        "dagster",
+        "duckdb",
+        "adbc_driver_manager",
+        "adbc_driver_postgresql",
+        "psycopg",
+        "psycopg2",
+        "great_expectations",
+        "boto3",
+    }
 
 
 @pytest.mark.parametrize("kind", classes(duckdb, duckdb.Error), ids=lambda kind: kind.__name__)

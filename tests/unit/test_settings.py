@@ -14,7 +14,7 @@ from pipelines.sync.spec import SourceSpec
 def test_the_home_decides_where_everything_is(tmp_path):
     settings = load_settings({"DAYBREAK_HOME": str(tmp_path)})
     assert settings.warehouse_url == f"duckdb:///{tmp_path}/warehouse.duckdb"
-    assert settings.landing_folder == tmp_path / "landing"
+    assert settings.landing.folder == tmp_path / "landing"
     assert settings.state_url == f"sqlite:///{tmp_path}/state.db"
 
 
@@ -34,7 +34,7 @@ def test_the_homes_file_keeps_what_it_had(tmp_path):
 def test_every_problem_is_reported_at_once(tmp_path):
     given = {"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_TIME_ZONE": "Mars/Olympus", "DAYBREAK_CHUNK_ROWS": "many", "DAYBREAK_TODAY": "soon"}
     with pytest.raises(ConfigError) as caught:
-        load_settings({**given, "DAYBREAK_LANDING_URL": "s3://bucket/x"})
+        load_settings({**given, "DAYBREAK_LANDING_URL": "ftp://bucket/x"})
     assert [problem.split(":")[0] for problem in caught.value.problems] == [
         "DAYBREAK_LANDING_URL",
         "DAYBREAK_TIME_ZONE",
