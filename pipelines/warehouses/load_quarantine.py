@@ -160,8 +160,9 @@ def find_still_bad(run: Run, load: StagedLoad) -> None:
 
     Rows without a whole key cannot be told apart, so their entries are closed and opened anew.
     """
+    run.make_rows("still_bad", {"key": "varchar"}, [])
     run(
-        "create temporary table still_bad as select distinct waiting.key "
+        "insert into still_bad select distinct waiting.key "
         f"from (select * from daybreak.quarantine where {_MINE} and state = 'open' and reason <> '{NULL_KEY}') waiting "
         # A table that is loaded anew has all its entries closed.
         f"join aside on {_AS_BEFORE}{' where false' if is_restart(load.spec, load.changes) else ''}",

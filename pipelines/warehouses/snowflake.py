@@ -1,7 +1,7 @@
 """Snowflake as a Warehouse: a load's files are staged and its columns made first, then one transaction does the rest."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -128,7 +128,7 @@ class SnowflakeWarehouse:
             traced = [f"{to.quote(f'raw_{source}')}.{to.quote(table)}" for source, table in named]
             for table in (*traced, "daybreak.quarantine", "daybreak.schema_versions"):
                 run(f"alter table if exists {table} set data_retention_time_in_days = 0")
-                run(f"alter table if exists {table} unset data_retention_time_in_days")
+                run(f"alter table if exists {table} set data_retention_time_in_days = 1")
             if is_settled:
                 run("delete from daybreak.traces")
             else:
@@ -184,7 +184,7 @@ def _transaction(run: SnowflakeRun, load: StagedLoad | None = None) -> Iterator[
         with suppress(Exception):
             run("rollback")
         raise
-    with step("commit.transaction"):
+    with step("commit.transaction") if load else nullcontext():
         try:
             run("commit")
         except Exception as error:

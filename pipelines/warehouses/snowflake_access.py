@@ -31,9 +31,11 @@ OPTIONS = {
     *("warehouse", "role", "authenticator", "private_key_file", "private_key_file_pwd", "token", "token_file_path", "host", "port"),
     *("protocol", "login_timeout", "network_timeout", "oauth_client_id", "oauth_client_secret", "workload_identity_provider"),
 }
+NUMBERS = ("port", "login_timeout", "network_timeout")
 LOCK_TIMEOUT_SECONDS = 600  # by default a statement waits half a day for another one's lock
-UNAVAILABLE = {250001, 250003, 250005, 250006, 251001, 251005, 251009, 290400, 390114, 604}
+UNAVAILABLE = {250001, 250003, 250005, 250006, 251001, 251005, 251009, 630, 90073, 290400, 390114, 604}
 LOCKED = {625, 626, 628}
+NOT_ASKED = {251006, 251007, 251017}  # the driver itself refuses what it was to sign in with
 
 
 @dataclass(frozen=True)
@@ -58,13 +60,14 @@ def read_url(url: str) -> Account:
         problems.append("DAYBREAK_WAREHOUSE_URL: behind the account stands one name, the database; schemas are made by Daybreak")
     if not given.get("warehouse"):
         problems.append("DAYBREAK_WAREHOUSE_URL: it names no warehouse to compute with (?warehouse=NAME)")
+    numbers = [name for name in NUMBERS if name in given]
+    problems += [f"DAYBREAK_WAREHOUSE_URL: {name} is no whole number" for name in numbers if not given[name].isdigit()]
     if problems:
         raise ConfigError(problems, safe="Nothing was read or written.", remedy="Mend the URL; docs/snowflake.md shows one of each kind.")
     options: dict[str, Any] = {"account": _account(parts.netloc), "user": unquote(parts.username or ""), "database": database, **given}
     if parts.password:
         options["password"] = unquote(parts.password)
-    if "port" in options:
-        options["port"] = int(options["port"])
+    options |= {name: int(given[name]) for name in numbers}
     return Account(options["account"], database, f"snowflake://{options['account']}/{database}", options)
 
 
@@ -87,7 +90,7 @@ class Sessions:
         with self._lock:
             connection = self._idle.pop() if self._idle else None
         try:
-            connection = connection or self._connect()
+            connection = connection or self._sign_in()
             run = SnowflakeRun(connection)
             run.tag(purpose)
             yield run
@@ -109,6 +112,16 @@ class Sessions:
             with suppress(Exception):
                 connection.close()
 
+    def _sign_in(self) -> "SnowflakeConnection":
+        try:
+            return self._connect()
+        except (OSError, ValueError, TypeError) as error:  # of a key or a token: the file is not there, or is none
+            raise PrerequisiteError(
+                [f"{self.account.told}: what Daybreak is to sign in with cannot be read: {_without_secrets(self.account, str(error))}"],
+                safe="Nothing was read or written.",
+                remedy="Mend private_key_file, private_key_file_pwd or token_file_path of DAYBREAK_WAREHOUSE_URL.",
+            ) from None
+
     def _connect(self) -> "SnowflakeConnection":
         # Else the driver asks the metadata services of three clouds where it runs, for seconds, at each sign-in.
         os.environ.setdefault("SNOWFLAKE_DISABLE_PLATFORM_DETECTION", "true")
@@ -123,8 +136,9 @@ class Sessions:
             "BINARY_OUTPUT_FORMAT": "HEX",
             "ABORT_DETACHED_QUERY": True,  # what nobody waits for any more must not commit later
         }
+        # Values are bound by the server: in the text of a statement they would stand in the account's query history for a year.
         defaults = {"login_timeout": 60, "network_timeout": 300, "session_parameters": parameters, "autocommit": True}
-        return connect(**{**defaults, **self.account.options}, application="Daybreak", paramstyle="pyformat")
+        return connect(**{**defaults, **self.account.options}, application="Daybreak", paramstyle="qmark")
 
 
 class SnowflakeRun(Run):
@@ -134,7 +148,6 @@ class SnowflakeRun(Run):
         """Keep the session; the caller owns its transaction."""
         self._connection = connection
         self.dialect: SnowflakeDialect = dialect or SnowflakeDialect()
-        self.statements = 0
 
     def beside(self, suffix: str) -> "SnowflakeRun":
         """Return what runs statements on raw tables that stand beside those that readers see."""
@@ -143,12 +156,9 @@ class SnowflakeRun(Run):
     def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
         """Run one statement."""
         named = [name for name in NAMED.findall(statement) if name in parameters]
-        text = statement
-        if named:
-            text = NAMED.sub(lambda found: f"%({found[1]})s" if found[1] in parameters else found[0], statement.replace("%", "%%"))
-        self.statements += 1
+        text = NAMED.sub(lambda found: "?" if found[1] in parameters else found[0], statement)
         with self._connection.cursor() as cursor:
-            cursor.execute(text, {name: _bound(parameters[name]) for name in named} or None)
+            cursor.execute(text, [_bound(parameters[name]) for name in named] or None)
             return [tuple(row) for row in cursor.fetchall()]
 
     def records(self, statement: str) -> list[dict[str, Any]]:
@@ -245,7 +255,9 @@ class SnowflakeRun(Run):
 
     def make_rows(self, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
         """Make a temporary table of a few values."""
-        self(f"create temporary table {table} as {self.dialect.rows('rows', columns)}", rows=as_rows(rows))
+        self(f"create temporary table {table} ({', '.join(f'{name} {type_}' for name, type_ in columns.items())})")
+        if rows:  # apart, as DDL takes no values
+            self(f"insert into {table} {self.dialect.rows('rows', columns)}", rows=as_rows(rows))
 
     def _drop_staging(self) -> None:
         for name in ("staged", "landed", "aside", "aside_files", "excluded", "asked", "skipped", "changed", "still_bad"):
@@ -300,7 +312,7 @@ def is_refused(error: Any) -> bool:  # noqa: ANN401 - the driver is not imported
 
 
 def _is_refused(number: int) -> bool:
-    return 390100 <= number < 390200 and number != 390114
+    return (390100 <= number < 390400 and number != 390114) or number in NOT_ASKED
 
 
 def _without_secrets(account: Account, text: str) -> str:

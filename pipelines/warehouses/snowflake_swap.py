@@ -27,7 +27,7 @@ def make_beside(run: SnowflakeRun, load: StagedLoad) -> str | None:
         return None
     suffix = f"{BESIDE}{load.token}"  # its own: a run that was overtaken and does not know it yet makes another one
     copy = run.beside(suffix).dialect.raw_table(spec)
-    run(f"create or replace transient table {copy} clone {run.dialect.raw_table(spec)}")
+    run(f"create or replace transient table {copy} clone {run.dialect.raw_table(spec)} copy grants")
     run(f"comment on column {copy}.{run.dialect.quote('_load_id')} is {run.dialect.comment(_mark(load.plan.load_id))}")
     return suffix
 
@@ -54,7 +54,7 @@ def finish_swaps(run: SnowflakeRun, spec: TableSpec) -> None:
         if _mark_of(run, spec) != _mark(load_id):
             run(f"alter table {to.raw_table(spec)} swap with {beside.raw_table(spec)}")
         if not kept_as:
-            run(f"drop table if exists {beside.raw_table(spec)}")
+            _drop(run, beside.raw_table(spec))
         elif beside.stored(spec.name) in run.tables(spec):
             run(f"alter table {beside.raw_table(spec)} rename to {to.schema_name(spec)}.{to.quote(kept_as)}")
         run(f"delete from daybreak.swaps where {_MINE} and load_id = $load_id", load_id=load_id, **_names(spec))
@@ -77,7 +77,13 @@ def _drop_orphans(run: SnowflakeRun, load: StagedLoad, tables: list[str]) -> Non
     for name in tables:
         found = is_copy.fullmatch(name)
         if found and int(found[1]) < load.token:
-            run(f"drop table if exists {run.dialect.schema_name(load.spec)}.{run.dialect.quote(name)}")
+            _drop(run, f"{run.dialect.schema_name(load.spec)}.{run.dialect.quote(name)}")
+
+
+def _drop(run: SnowflakeRun, table: str) -> None:
+    """Drop a copy, without the day in which it could be had back: it may have what must not stay."""
+    run(f"alter table if exists {table} set data_retention_time_in_days = 0")
+    run(f"drop table if exists {table}")
 
 
 def _mark(load_id: str) -> str:
