@@ -158,8 +158,8 @@ def _complete_tables(result: Translated, place: Place) -> None:
             table.replace(_information_schema(parts, place, table))
             continue
         whole = place.complete(parts)
-        result.reads.add(whole)
         stored = place.stored(whole)
+        result.reads.add(stored)
         if stored != whole and not table.alias and not isinstance(table.parent, (exp.Insert, exp.Schema)):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(whole[2], quoted=True)))
         for part, name in zip(("catalog", "db", "this"), stored, strict=True):
