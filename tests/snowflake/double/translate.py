@@ -14,7 +14,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
 from sqlglot.tokens import TokenType
 
 from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
-from tests.snowflake.double.functions import prepare_function, rewrite_function
+from tests.snowflake.double.functions import prepare_function, rewrite_function, round_quotients
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
@@ -120,6 +120,7 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
         root = root.transform(transform, copy=False)
     now = datetime.now(UTC) if freeze_now else None
     root = root.transform(lambda node: rewrite_function(node, place.facts, now), copy=False)
+    round_quotients(root)
     result.expression = root.transform(_rewrite_type, copy=False).transform(_restore_binding, copy=False)
     return result
 
