@@ -11,8 +11,8 @@ from pipelines.errors import ConfigError
 from pipelines.warehouses.snowflake_access import read_url
 
 # dbt passes on what it knows, and drops the rest in silence: then it would sign in otherwise than the engine does, or not at all.
-AUTHENTICATORS = {"snowflake", "snowflake_jwt", "externalbrowser", "username_password_mfa", "oauth", "programmatic_access_token"} | {
-    "workload_identity"
+AUTHENTICATORS = {
+    *("snowflake", "snowflake_jwt", "externalbrowser", "username_password_mfa", "oauth", "programmatic_access_token", "workload_identity")
 }
 _PLAIN = {
     "account": "ACCOUNT",
@@ -34,7 +34,7 @@ def profile_variables(url: str) -> dict[str, str]:
     """Return dbt's variables for a URL. Raises ``ConfigError`` for a way to sign in that dbt does not have."""
     options = {**read_url(url).options}
     authenticator = str(options.get("authenticator") or "snowflake").lower()
-    if authenticator not in AUTHENTICATORS:
+    if authenticator not in AUTHENTICATORS and not authenticator.startswith("https://"):  # a company's own
         raise ConfigError(
             [f"DAYBREAK_WAREHOUSE_URL: dbt cannot sign in with authenticator={authenticator}"],
             safe="Nothing was read or written.",

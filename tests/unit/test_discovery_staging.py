@@ -25,7 +25,8 @@ def test_a_model_selects_every_column_by_name_and_when_it_was_loaded() -> None:
         "with\n\nsource as (\n    select *{{ former_names('shop', 't') }} from {{ source('shop', 't') }}\n),\n\nrenamed as (\n    select\n"
         "        -- daybreak: columns of shop.t, written by daybreak generate\n        id,\n"
         "        updatedAt as updated_at,\n"
-        '        "NAME" as name,\n        "ORDER" as order_value,\n        "a b" as a_b,\n        "C$" as c,\n        _load_id,\n        _loaded_at\n        -- daybreak: end\n'
+        '        "NAME" as name,\n        "ORDER" as order_value,\n        "a b" as a_b,\n        "C$" as c,\n'
+        "        _load_id,\n        _loaded_at\n        -- daybreak: end\n"
         "    from source\n)\n\n"
         "select * from renamed\n"
     )
