@@ -68,7 +68,8 @@ lint: $(VENV)/.dev ## Check style and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@cd dbt_project && ../$(BIN)/sqlfluff lint --disable-progress-bar models macros tests
+	@cd dbt_project && for dialect in duckdb snowflake; do \
+	../$(BIN)/sqlfluff lint --dialect $$dialect --disable-progress-bar models macros tests || exit 1; done
 
 .PHONY: format
 format: $(VENV)/.dev ## Rewrite the code in the project's style

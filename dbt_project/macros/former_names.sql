@@ -36,7 +36,7 @@
     from {{ known }}
     where
         source_name = '{{ source_name }}'
-        and table_name = '{{ table_name }}'
+        and lower(table_name) = lower('{{ table_name }}')
         and lower(current_name) in (select raw_columns.column_name from raw_columns)
         and lower(former_name) not in (select raw_columns.column_name from raw_columns)
     group by lower(former_name)
@@ -44,6 +44,16 @@
     order by 1
 {%- endmacro %}
 
+{#- A raw table's column as the engine calls it: Snowflake has one that needs no quotes in capitals. -#}
 {% macro quote_name(name) -%}
-    {{ adapter.quote(name | replace('"', '""')) }}
+    {{ return(adapter.dispatch('quote_name')(name)) }}
+{%- endmacro %}
+
+{% macro default__quote_name(name) -%}
+    {{ return(adapter.quote(name | replace('"', '""'))) }}
+{%- endmacro %}
+
+{% macro snowflake__quote_name(name) -%}
+    {%- set needs_none = modules.re.fullmatch('[A-Za-z_][A-Za-z0-9_$]*', name) -%}
+    {{ return(default__quote_name(name | upper if needs_none else name)) }}
 {%- endmacro %}

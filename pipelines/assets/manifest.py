@@ -15,7 +15,7 @@ from typing import Any
 from pipelines.errors import PrerequisiteError
 from pipelines.settings import Settings
 from pipelines.state.lock import hold_lock
-from pipelines.warehouses import duckdb_file
+from pipelines.warehouses import duckdb_file, is_snowflake
 
 PARSE_WAIT_SECONDS = 120
 _IGNORED = {"target", "logs", "dbt_packages", ".user.yml"}
@@ -34,12 +34,20 @@ def target_folder(settings: Settings) -> Path:
 def dbt_environment(settings: Settings) -> dict[str, str]:
     """Return the variables that the project's profiles and macros read."""
     return {
-        "DAYBREAK_DUCKDB_PATH": str(duckdb_file(settings.warehouse_url)),
+        **_warehouse_variables(settings.warehouse_url),
         "DAYBREAK_TIME_ZONE": settings.time_zone,
         "DBT_PROFILES_DIR": str(settings.dbt_folder),
         "DBT_LOG_PATH": str(target_folder(settings) / "logs"),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
     }
+
+
+def _warehouse_variables(url: str) -> dict[str, str]:
+    if is_snowflake(url):
+        from pipelines.warehouses.snowflake_profile import profile_variables
+
+        return profile_variables(url)
+    return {"DAYBREAK_DBT_TARGET": "duckdb", "DAYBREAK_DUCKDB_PATH": str(duckdb_file(url))}
 
 
 def load_manifest(settings: Settings) -> Mapping[str, Any]:

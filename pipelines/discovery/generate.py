@@ -13,7 +13,7 @@ from itertools import pairwise
 from pipelines.discovery import deleted, staging
 from pipelines.discovery.files import UNWRITTEN, Edit
 from pipelines.discovery.models import Described, add_models, list_entries, list_keywords, read_described, refuse_same_slugs
-from pipelines.discovery.region import Region, Selected, find_region, order_columns, plain_jinja, write_region
+from pipelines.discovery.region import Region, Selected, find_region, order_columns, plain_jinja, respell, write_region
 from pipelines.discovery.yaml_text import YamlPath, append_to_item, insert_item, rename_item
 from pipelines.errors import ConfigError
 from pipelines.settings import Settings
@@ -81,7 +81,7 @@ def _generate(described: Described, history: History, keywords: frozenset[str], 
     spec, schema, edit = history.spec, history.schemas[-1], generation.edit
     plain = staging.stage_table(spec, schema, keywords)
     file = described.model_file(plain.model)
-    region = find_region(edit.read(file) or "", str(file)) if file else None
+    region = read_region(edit.read(file) or "", str(file), history) if file else None
     table = staging.stage_table(spec, schema, keywords, _standing(history, region)) if region else plain
     is_described = ("models", table.model) in described.files
     add_models(described, [table], edit)
@@ -98,6 +98,12 @@ def _generate(described: Described, history: History, keywords: frozenset[str], 
     elif file:
         generation.left_alone[str(file)] = f"{spec.source}.{table.name}"
     _describe_source(described, history, table, edit)
+
+
+def read_region(text: str, where: str, history: History) -> Region | None:
+    """Return a model's region, if it has one, with raw columns as the source spells them. Raises ``ValueError`` as ``find_region``."""
+    region = find_region(text, where)
+    return respell(region, [column.name for schema in history.schemas for column in schema.columns]) if region else None
 
 
 def renew_region(region: Region, table: staging.StagedTable, history: History) -> Region:

@@ -15,7 +15,7 @@ from pipelines.discovery import staging
 from pipelines.discovery.files import UNWRITTEN, Edit
 from pipelines.discovery.yaml_text import insert_item
 from pipelines.errors import ConfigError
-from pipelines.names import make_slug
+from pipelines.names import list_words, make_slug
 from pipelines.sync.spec import SourceSpec
 
 
@@ -87,16 +87,25 @@ def refuse_same_slugs(source: SourceSpec, wanted: Set[str]) -> None:
         )
 
 
+# Snowflake's reserved words that are none of DuckDB's. Source: its documentation, "Reserved & limited keywords".
+_SNOWFLAKE = list_words(
+    """
+    alter between case cast connect current current_date current_time current_timestamp current_user delete drop exists following grant
+    increment insert issue localtime localtimestamp minus of regexp revoke rlike row rows sample set start trigger update values whenever
+    """
+)
+
+
 @lru_cache(maxsize=1)
 def list_keywords() -> frozenset[str]:
-    """Return the words that the warehouse does not take for a column's name without quotes."""
+    """Return the words that one of the warehouses does not take for a column's name without quotes."""
     import duckdb
 
     with duckdb.connect() as connection:
         rows = connection.execute(
             "select keyword_name from duckdb_keywords() where keyword_category in ('reserved', 'type_function')"
         ).fetchall()
-    return frozenset(word for (word,) in rows) | {"connect", "grant"}  # which sqlfluff does not take
+    return frozenset(word for (word,) in rows) | _SNOWFLAKE
 
 
 def _add_source_table(file: Path, table: staging.StagedTable, edit: Edit) -> None:

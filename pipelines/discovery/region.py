@@ -6,7 +6,7 @@ or joined stands outside of it. Not here: which columns there are to be (``gener
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 DROPPED = "dropped from the source"
 LONG_NAME = 80  # a line has 150 characters at most, says sqlfluff
@@ -19,6 +19,8 @@ _COLUMN = re.compile(
 )
 _CTE_END = re.compile(r"^\s*(from\b|,|\))", re.IGNORECASE)
 _BARE = re.compile(r"[a-z_][a-z0-9_]*")
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_FOLDED = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")  # of these a warehouse that folds names knows no small letters
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,31 @@ def is_bare(name: str, keywords: frozenset[str]) -> bool:
 
 
 def _write(column: Selected, keywords: frozenset[str]) -> str:
-    raw = column.raw if is_bare(column.raw, keywords) else quote_name(column.raw)
+    raw = write_raw(column.raw, keywords)
     alias = column.alias if is_bare(column.alias, keywords) else quote_name(column.alias)
+    if raw != alias and raw.lower() == alias:
+        raw = quote_name(raw.upper())  # sqlfluff finds `Name as name` ambiguous
     return raw if raw == alias and not raw.startswith('"') else f"{raw} as {alias}"
+
+
+def write_raw(name: str, keywords: frozenset[str]) -> str:
+    """Return a raw column's name so that every warehouse finds it.
+
+    Snowflake keeps a name that needs no quotes in capitals, DuckDB as it was written and finds it in any. So one that SQL takes
+    has no quotes, and a word of SQL's own is in capitals inside of them.
+    """
+    if _PLAIN.fullmatch(name) and name.lower() not in keywords:
+        return name
+    return quote_name(name.upper() if _FOLDED.fullmatch(name) else name)
+
+
+def respell(region: Region, names: Sequence[str]) -> Region:
+    """Return the region with raw columns as their source spells them, see ``write_raw``; the last of ``names`` wins."""
+    spelled = {name.lower(): name for name in names}
+    columns = (
+        column if column.raw in names else replace(column, raw=spelled.get(column.raw.lower(), column.raw)) for column in region.columns
+    )
+    return replace(region, columns=tuple(columns))
 
 
 def quote_name(name: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 
 from pipelines.discovery import deleted
-from pipelines.discovery.region import LONG_NAME, Region, Selected, is_bare, order_columns, plain_jinja, write_region
+from pipelines.discovery.region import LONG_NAME, Region, Selected, is_bare, order_columns, plain_jinja, write_raw, write_region
 from pipelines.discovery.yaml_text import flow, scalar, sentence
 from pipelines.names import make_asset_name, make_slug
 from pipelines.sync.schema import raw_columns
@@ -117,9 +117,11 @@ def write_source_head(table: StagedTable) -> list[str]:
 def write_source_table(table: StagedTable) -> list[str]:
     """Return the raw table's item of the sources YAML, its dash in column 0."""
     spec, lines = table.spec, [f"- name: {scalar(table.name)}"]
-    if table.name != spec.name:
-        # dbt puts quotes around an identifier and does not look inside.
-        lines += [f"  identifier: {scalar(plain_jinja(spec.name.replace(chr(34), chr(34) * 2)))}", "  quoting: {identifier: true}"]
+    identifier = write_raw(spec.name, table.keywords)
+    if identifier != table.name:
+        # dbt puts quotes around an identifier if it is told to, and does not look inside.
+        lines.append(f"  identifier: {scalar(identifier.removeprefix(chr(34)).removesuffix(chr(34)))}")
+        lines += ["  quoting: {identifier: true}"] if identifier.startswith('"') else []
     dropped = [name for name, mask in spec.masks.items() if mask == "drop"]
     left_out = f"Not loaded: {', '.join(dropped)}." if dropped else ""
     told = " ".join(part for part in (_as_sentence(table.comment) or f"{spec.schema}.{spec.name} of {spec.source}.", left_out) if part)

@@ -175,8 +175,16 @@ def _is_same_type(left: str, right: str, kind: str) -> bool:
     from sqlglot import exp
     from sqlglot.errors import SqlglotError
 
+    def read(text: str) -> tuple[Any, ...]:
+        found = exp.DataType.build(text, dialect=kind)
+        if kind != "snowflake" or not found.is_type("decimal", *exp.DataType.INTEGER_TYPES):
+            # Snowflake's contracts say what kind of value it is: `varchar` is every length, and `timestamptz` microseconds too.
+            return (found.this,) if kind == "snowflake" else (found,)
+        numbers = [int(number.name) for number in found.expressions]
+        return ("number", *numbers) if numbers and numbers[1:] != [0] else ("whole number",)
+
     try:
-        return exp.DataType.build(left, dialect=kind) == exp.DataType.build(right, dialect=kind)
+        return read(left) == read(right)
     except SqlglotError:
         return left.lower() == right.lower()
 

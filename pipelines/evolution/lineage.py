@@ -77,10 +77,12 @@ def _trace_model(manifest: Manifest, node: Mapping[str, Any], known: Mapping[Rel
     parents = {relation_of(manifest["nodes"].get(key) or manifest["sources"][key]) for key in node["depends_on"]["nodes"]}
     dialect = adapter_of(manifest)
     compiled = node.get("compiled_code") if not node.get("extra_ctes") else None  # with ephemeral parents inside it hides them
-    for text in (compiled, _render(manifest, node)):
+    rendered = _render(manifest, node)
+    # DuckDB's words last: calls of dbt's own macros stand in what was rendered here, and it takes any function.
+    for text, spoken in ((compiled, dialect), (rendered, dialect), (rendered, "duckdb")):
         try:
             if text:
-                return _trace_sql(text, dialect, known, parents)
+                return _trace_sql(text, spoken, known, parents)
         except (SqlglotError, Untraceable, RecursionError):
             continue
     raise Untraceable(node["name"])
@@ -106,7 +108,8 @@ def _trace_sql(text: str, dialect: str, known: Mapping[Relation, list[str]], par
             schema.setdefault(group, {})[name] = dict.fromkeys(columns, "unknown")
     for table in tables:
         table.set("catalog", None)
-    qualified = qualify(tree, dialect=dialect, schema=schema, validate_qualify_columns=False, quote_identifiers=False)
+    # As DuckDB has names, in small letters in quotes or not: the models say the same on every warehouse.
+    qualified = qualify(tree, dialect="duckdb", schema=schema, validate_qualify_columns=False, quote_identifiers=False)
     root = build_scope(qualified)
     if root is None:
         raise Untraceable("no query")

@@ -167,7 +167,6 @@ class SnowflakeWarehouse:
                     for statement in STATE_DDL.split(";\n"):
                         if statement.strip():
                             run(statement)
-                state_tables.give_identity(run)
                 self._has_state = True
             run("use schema daybreak")  # where a session's own tables and stages are
             yield run

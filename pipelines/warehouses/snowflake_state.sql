@@ -1,6 +1,8 @@
 -- The truth: written only in the transaction of the load it tells about, readable by anybody with SQL.
 
-create transient table if not exists daybreak.warehouse (warehouse_id varchar not null, created_at timestamp_tz(6) not null);
+-- Made with its one row: of several sessions that come first, one makes it.
+create transient table if not exists daybreak.warehouse (warehouse_id varchar not null, created_at timestamp_tz(6) not null)
+as select uuid_string() as warehouse_id, current_timestamp()::timestamp_tz(6) as created_at;
 
 -- One row per committed load, insert only. window_spec, counts, files and schema are JSON.
 create transient table if not exists daybreak.ledger (

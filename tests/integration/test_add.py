@@ -159,7 +159,8 @@ def test_an_odd_schema_is_discovered_added_linted_and_built(shop: Project) -> No
     assert daybreak(shop, "sync", "shop").exit_code == 0
     add(shop, "--all")
     dbt = staging(shop).parents[2]
-    run(dbt, "sqlfluff", "lint", "--disable-progress-bar", "models")
+    for dialect in ("duckdb", "snowflake"):
+        run(dbt, "sqlfluff", "lint", "--dialect", dialect, "--disable-progress-bar", "models")
     built = run(dbt, "dbt", "build", "--select", "staging.shop", "--target-path", str(shop.home / "dbt"))
     tables = len(shop.settings.sources()[0].tables)
     assert f"{tables} view models" in built

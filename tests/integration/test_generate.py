@@ -89,7 +89,7 @@ def test_models_and_yaml_follow_a_migration_and_keep_what_people_wrote(added: Pr
         "id,",
         "mail as address,",
         '"Full Name" as full_name,',
-        '"at" as at_value, -- dropped from the source',
+        '"AT" as at_value, -- dropped from the source',
         "phone,",
         "_load_id,",
         "_loaded_at,",

@@ -164,6 +164,17 @@ def test_what_cannot_be_shown_as_snowflake_would_is_refused_not_guessed(run: Run
     assert run('select count(*) from "mine"') == [(0,)]
 
 
+def test_temporary_tables_of_one_name_are_each_sessions_own(run: Run, other: Run, table: str) -> None:
+    run('create temporary table "staged" as select 4 as "id", \'four\' as "s"')
+    run("begin")
+    run('insert into "t" select * from "staged"')
+    other('drop table if exists "staged"')  # the first thing that a load does
+    other('create temporary table "staged" as select 5 as "id", \'five\' as "s"')
+    run('insert into "t" select "id" + 10, "s" from "staged"')
+    run("commit")
+    assert rows(other)[3:] == [(4, "four"), (14, "four")]
+
+
 def test_writers_of_one_table_wait_for_each_other(run: Run, other: Run, table: str) -> None:
     run("begin")
     run('update "t" set "s" = \'first\' where "id" = 1')

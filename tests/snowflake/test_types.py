@@ -42,6 +42,14 @@ def test_values_come_back_as_they_were_written(run: Run, kind: str) -> None:
     assert [type(value) for value in found] == [bytearray if type(value) is bytes else type(value) for value in values]
 
 
+def test_a_quotient_has_six_digits_more_than_its_dividend_and_twelve_at_most(run: Run) -> None:
+    # Source: the documentation of arithmetic operators. The third is rounded twice: 0.20053846… is 0.2005385 first.
+    quotients = ("2 / 3", "cast(2.5 as number(3, 1)) / 1.5", "cast(1.0 * 2607 / 13000 as number(7, 6))", "1::number(20, 12) / 3")
+    found = [float(value) for value in run(f"select {', '.join(quotients)}")[0]]
+    assert found == [0.666667, 1.6666667, 0.200539, 0.333333333333]
+    assert run("select 2::float / 3")[0][0] == 2 / 3
+
+
 def test_nan_is_a_float(run: Run) -> None:
     run('create table "t" ("x" float)')
     run("insert into \"t\" select 'nan'::float")

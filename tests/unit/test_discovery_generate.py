@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from pipelines.discovery.generate import History, _standing, renew_region
+from pipelines.discovery.generate import History, _standing, read_region, renew_region
 from pipelines.discovery.region import find_region, write_region
 from pipelines.discovery.staging import stage_table
 from pipelines.sync.shape import Column, TableSchema
@@ -33,7 +33,7 @@ def renew(text: str, *versions: TableSchema, masks: dict[str, str] | None = None
     """Return the model written anew, which written anew once more is the same."""
     history = History(TableSpec("shop", "public", "t", "snapshot", masks=masks or {}), versions)  # type: ignore[arg-type]
     for _ in range(2):
-        region = find_region(text, "m.sql")
+        region = read_region(text, "m.sql", history)
         assert region
         table = stage_table(history.spec, versions[-1], KEYWORDS, _standing(history, region))
         before, text = text, write_region(renew_region(region, table, history), "shop.t", KEYWORDS)
@@ -64,8 +64,8 @@ V1 = version("id:1 fee:2")
         # Another relation, or none that is numbered: names are all there is, and nothing is called a rename.
         ("id\nfee", (V1, version("id:1 cost:2", "2")), "id\nfee -- dropped from the source\ncost"),
         ("id\nfee", (version("id fee"), version("id cost")), "id\nfee -- dropped from the source\ncost"),
-        ('id\n"Fee" as fee', (version("id:1 Fee:2"), version("id:1 order:2")), 'id\n"order" as fee'),
-        ("id\nfee", (V1, version("id:1 fee:2 select:3")), 'id\nfee\n"select" as select_value'),
+        ('id\n"Fee" as fee', (version("id:1 Fee:2"), version("id:1 order:2")), 'id\n"ORDER" as fee'),
+        ("id\nfee", (V1, version("id:1 fee:2 select:3")), 'id\nfee\n"SELECT" as select_value'),
         ("id\nfee\nfee as again", (V1, version("id:1 cost:2")), "id\ncost as fee\ncost as again"),
     ],
 )

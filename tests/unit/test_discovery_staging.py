@@ -21,10 +21,12 @@ def stage(*names: str, key: tuple[str, ...] = (), name: str = "t", **facts: obje
 
 
 def test_a_model_selects_every_column_by_name_and_when_it_was_loaded() -> None:
-    assert write_model(stage("id", "Name", "order", masks={})) == (
+    assert write_model(stage("id", "updatedAt", "Name", "order", "a b", "c$", masks={})) == (
         "with\n\nsource as (\n    select *{{ former_names('shop', 't') }} from {{ source('shop', 't') }}\n),\n\nrenamed as (\n    select\n"
         "        -- daybreak: columns of shop.t, written by daybreak generate\n        id,\n"
-        '        "Name" as name,\n        "order" as order_value,\n        _load_id,\n        _loaded_at\n        -- daybreak: end\n'
+        "        updatedAt as updated_at,\n"
+        '        "NAME" as name,\n        "ORDER" as order_value,\n        "a b" as a_b,\n        "C$" as c,\n'
+        "        _load_id,\n        _loaded_at\n        -- daybreak: end\n"
         "    from source\n)\n\n"
         "select * from renamed\n"
     )
@@ -97,6 +99,7 @@ def test_comments_of_the_source_become_descriptions_that_jinja_leaves_alone() ->
 def test_a_table_with_an_odd_name_keeps_it_as_identifier_and_is_the_asset_that_ingestion_makes() -> None:
     (entry,) = yaml.safe_load("\n".join(write_source_table(stage("id", name='Odd "one'))))
     assert (entry["name"], entry["identifier"]) == ("odd_one", 'Odd ""one')
+    assert entry["quoting"] == {"identifier": True}
     from pipelines.assets.ingestion import raw_key
 
     spec = TableSpec("shop", "public", 'Odd "one', "snapshot")

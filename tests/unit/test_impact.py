@@ -7,7 +7,8 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from pipelines.evolution.impact import Touched, list_descendants, list_touched
+from pipelines.assets.build_plan import in_build_order
+from pipelines.evolution.impact import Touched, _is_same_type, list_descendants, list_touched
 from pipelines.evolution.moves import Move, list_moves
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
@@ -225,6 +226,36 @@ def test_every_model_of_the_shop_can_be_read_and_is_reached_by_column(shop: Mapp
         spec = TableSpec("shop", "public", table, "snapshot")
         names = list(shop["sources"][f"source.daybreak.shop.{table}"]["columns"])
         assert all(item.is_certain for item in list_touched(shop, spec, names, [Move("drop", name, None) for name in names]))
+
+
+def test_the_shops_models_are_traced_alike_for_snowflake(shop: Mapping[str, Any], tmp_path: Path) -> None:
+    from pipelines.assets.manifest import load_manifest
+    from pipelines.evolution.lineage import trace_models
+    from pipelines.settings import load_settings
+
+    url = "snowflake://me@account/DB?warehouse=WH"
+    other = load_manifest(load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_WAREHOUSE_URL": url}))
+    models = [key for key in in_build_order(shop, shop["nodes"]) if key.startswith("model.")]
+    raw = {("raw_shop", node["name"]): list(node["columns"]) for node in shop["sources"].values()}
+    traced = trace_models(shop, models, raw)
+    assert len(traced) == len(models)
+    assert traced == trace_models(other, models, raw)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "is_same"),
+    [
+        ("bigint", "number(19, 0)", True),
+        ("timestamptz", "timestamp_tz(6)", True),
+        ("varchar", "varchar", True),
+        ("decimal(18, 2)", "number(18, 2)", True),
+        ("decimal(18, 2)", "number(18, 4)", False),
+        ("bigint", "number(18, 2)", False),
+        ("bigint", "varchar", False),
+    ],
+)
+def test_types_of_a_contract_and_of_the_engine_are_compared_as_snowflake_has_them(left: str, right: str, is_same: bool) -> None:
+    assert _is_same_type(left, right, "snowflake") is is_same
 
 
 def test_sqlglot_is_not_imported_before_there_is_a_change() -> None:

@@ -16,10 +16,10 @@ converted as (
         orders.status,
         orders.placed_at,
         orders.order_date,
-        cast(orders.gross_amount / exchange_rates.units_per_euro as decimal(18, 2)) as gross_amount,
-        cast(orders.discount_amount / exchange_rates.units_per_euro as decimal(18, 2)) as discount_amount,
-        cast(orders.shipping_fee / exchange_rates.units_per_euro as decimal(18, 2)) as shipping_fee,
-        cast(orders.refunded_amount / exchange_rates.units_per_euro as decimal(18, 2)) as refunded_amount
+        cast({{ quotient('orders.gross_amount', 'exchange_rates.units_per_euro') }} as decimal(18, 2)) as gross_amount,
+        cast({{ quotient('orders.discount_amount', 'exchange_rates.units_per_euro') }} as decimal(18, 2)) as discount_amount,
+        cast({{ quotient('orders.shipping_fee', 'exchange_rates.units_per_euro') }} as decimal(18, 2)) as shipping_fee,
+        cast({{ quotient('orders.refunded_amount', 'exchange_rates.units_per_euro') }} as decimal(18, 2)) as refunded_amount
     from orders
     -- Left: an order without a rate must fail the test on its currency, not disappear.
     left join exchange_rates on orders.currency = exchange_rates.currency

@@ -74,8 +74,8 @@ select
     funnel.sessions,
     funnel.sessions_with_cart,
     funnel.sessions_with_purchase,
-    cast(1.0 * funnel.sessions_with_cart / funnel.sessions as decimal(7, 6)) as cart_rate,
-    cast(1.0 * funnel.sessions_with_purchase / funnel.sessions as decimal(7, 6)) as purchase_rate,
+    cast({{ quotient('funnel.sessions_with_cart', 'funnel.sessions') }} as decimal(7, 6)) as cart_rate,
+    cast({{ quotient('funnel.sessions_with_purchase', 'funnel.sessions') }} as decimal(7, 6)) as purchase_rate,
     -- Null tells `replace_days` that the day has nothing any more: it is emptied.
     case when funnel.device is not null then days_to_build.load_id end as _window_load_id
 from days_to_build

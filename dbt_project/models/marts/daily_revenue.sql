@@ -21,7 +21,7 @@ daily_totals as (
         coalesce(sum(counted_orders.discount_amount), 0) as discounts,
         coalesce(sum(counted_orders.shipping_fee), 0) as shipping_revenue,
         coalesce(sum(counted_orders.refunded_amount), 0) as refunds,
-        avg(counted_orders.order_total) as average_order_value
+        {{ quotient('sum(counted_orders.order_total)', 'nullif(count(counted_orders.order_id), 0)') }} as average_order_value
     from days
     left join counted_orders on days.calendar_day = counted_orders.order_date
     group by days.calendar_day

@@ -1,5 +1,5 @@
 {#- One number, computed from two tables: an aggregate over the model equals an aggregate over another one,
-    to four decimals: the Snowflake emulator adds decimals up as floats. -#}
+    to four decimals. -#}
 {% test reconciles_with(model, expression, to, to_expression) %}
 
 with

@@ -21,6 +21,10 @@ MACROS = """
     create macro memory.main._daybreak_format(x, f) as list_transform([x], lambda v: case typeof(v)
         when 'TIME' then strftime(cast('1970-01-01 ' || v::varchar as timestamp), f)
         else strftime(_daybreak_wall(v::varchar), f) end)[1];
+    create macro memory.main._daybreak_scale(kind) as coalesce(try_cast(regexp_extract(kind, ',([0-9]+)', 1) as integer), 0);
+    create macro memory.main._daybreak_quotient(x, y) as list_transform([{'x': x, 'y': y}], lambda v: case
+        when typeof(v.x) = 'DOUBLE' or typeof(v.y) = 'DOUBLE' then v.x / v.y
+        else round(v.x / v.y, greatest(_daybreak_scale(typeof(v.x)), least(_daybreak_scale(typeof(v.x)) + 6, 12))) end)[1];
     create macro memory.main._daybreak_try_timestamp(x) as try_cast(x as timestamp);
     create or replace macro memory.main._fs_to_timestamp(x, scale) as case
         when try_cast(x as bigint) is null then cast(x as timestamp)
@@ -98,6 +102,12 @@ def rewrite_function(node: Expr, facts: dict[str, str], now: datetime | None) ->
             return exp.cast(exp.Literal.string(now.replace(tzinfo=None).isoformat()), exp.DataType.Type.TIMESTAMP)
         return exp.cast(exp.Literal.string(now.isoformat()), exp.DataType.Type.TIMESTAMPTZ)
     return node
+
+
+def round_quotients(root: Expr) -> None:
+    """Make each quotient of numbers as long as on Snowflake: six digits more than the dividend has, up to twelve."""
+    for division in reversed(list(root.find_all(exp.Div))):
+        division.replace(exp.Anonymous(this="_daybreak_quotient", expressions=[division.this, division.expression]))
 
 
 def _format(node: exp.ToChar) -> Expr:

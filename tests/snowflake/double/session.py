@@ -132,15 +132,15 @@ class Session:
         overwrites = adds and bool(expression.args.get("overwrite"))
         expression.set("overwrite", False)
         translated = translate(expression, self.place)
-        reads = translated.reads - ({target} if adds and not _reads_target(expression, target, self.place) else set())
         stored = self.place.stored(target)
+        reads = translated.reads - ({stored} if adds and not _reads_target(expression, target, self.place) else set())
         statements = [
             Statement(translated.sql, row, frozenset(reads), frozenset({stored}), Mode.ADD if adds else Mode.CHANGE) for row in rows
         ]
         if adds:
             self._refuse_text_as_variant(expression, stored, rows[0])
         if overwrites:
-            if target in reads:
+            if stored in reads:
                 raise NotEmulated("INSERT OVERWRITE from the table itself")
             statements.insert(0, Statement(f"delete from {quote_all(stored)}", writes=frozenset({stored}), mode=Mode.CHANGE))
         counted = self.transaction.write(statements, lambda: check_lengths(self.duck, stored))

@@ -188,6 +188,8 @@ class Transaction:
         return not any(self._is_changed(table) for write in self._writes for table in write.reads)
 
     def _is_changed(self, table: Table) -> bool:
+        if table[0] == "temp":
+            return False  # of this session alone, whatever others call theirs
         changed_at = self.store.changed_at
         if table in changed_at:
             return changed_at[table] > self._snapshot

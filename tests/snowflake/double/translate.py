@@ -15,7 +15,7 @@ from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
 from sqlglot.tokens import TokenType
 
 from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
-from tests.snowflake.double.functions import prepare_function, rewrite_function
+from tests.snowflake.double.functions import prepare_function, rewrite_function, round_quotients
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
@@ -123,6 +123,7 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
         root = root.transform(transform, copy=False)
     now = datetime.now(UTC) if freeze_now else None
     root = root.transform(lambda node: rewrite_function(node, place.facts, now), copy=False)
+    round_quotients(root)
     result.expression = root.transform(_rewrite_type, copy=False).transform(_restore_binding, copy=False)
     return result
 
@@ -161,8 +162,8 @@ def _complete_tables(result: Translated, place: Place) -> None:
             table.replace(_information_schema(parts, place, table))
             continue
         whole = place.complete(parts)
-        result.reads.add(whole)
         stored = place.stored(whole)
+        result.reads.add(stored)
         if stored != whole and not table.alias and not isinstance(table.parent, (exp.Insert, exp.Schema)):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(whole[2], quoted=True)))
         for part, name in zip(("catalog", "db", "this"), stored, strict=True):
