@@ -123,8 +123,12 @@ def _make_request(settings: Settings, source: str, tables: list[str]) -> "SyncRe
 
 
 @app.command()
-def status(as_json: AsJson = False) -> None:
+def status(
+    as_json: AsJson = False,
+    cost: Annotated[bool, typer.Option("--cost", help="What loads cost the warehouse: the last one, and those of a week.")] = False,
+) -> None:
     """Show each table: last load, data as of, rows, watermark, held and why, quarantined. Asks only the mirror, unless that was lost."""
+    from pipelines.cli.cost import cost_rows, show_cost
     from pipelines.cli.output import show_status, status_rows
     from pipelines.state.attempts import add_attempts, tell_attempts
     from pipelines.state.backfills import unfinished_backfills
@@ -135,9 +139,11 @@ def status(as_json: AsJson = False) -> None:
         if missing := rebuild_mirror(settings):
             typer.secho(missing, fg=typer.colors.YELLOW, err=True)
         mirror = open_mirror(settings.state_url)
-        rows = add_attempts(mirror, status_rows(settings))
+        rows = cost_rows(settings, mirror) if cost else add_attempts(mirror, status_rows(settings))
     if as_json:
         typer.echo(json.dumps(rows, default=str))
+    elif cost:
+        show_cost(rows)
     else:
         show_status(rows)
         for line in [*tell_attempts(rows), *map(str, unfinished_backfills(mirror))]:

@@ -268,6 +268,7 @@ class LedgerEntry:
     bytes: int
     quarantined_open: int
     token: int  # grows with each load of a table, whatever the clock says
+    statements: int | None = None  # that the warehouse ran for it, up to its COMMIT; loads of earlier releases do not say
 
 
 @dataclass(frozen=True)

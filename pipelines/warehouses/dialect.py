@@ -133,6 +133,11 @@ class Run(ABC):
 
     dialect: Dialect
 
+    @property
+    @abstractmethod
+    def statements(self) -> int:
+        """How many were run."""
+
     @abstractmethod
     def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
         """Run one statement."""

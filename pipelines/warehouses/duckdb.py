@@ -35,8 +35,8 @@ from pipelines.warehouses.state_tables import (
 )
 
 PIECE_ROWS = 5_000_000  # hashed under one lock of the file, in about ten seconds
-# By the table that came last: a file of an earlier release gets what it lacks.
-HAS_STATE = "select 1 from duckdb_tables() where schema_name = 'daybreak' and table_name = 'reconciliations'"
+# By what came last: a file of an earlier release gets what it lacks.
+HAS_STATE = "select 1 from duckdb_columns() where schema_name = 'daybreak' and table_name = 'ledger' and column_name = 'statements'"
 STATE_DDL = (Path(__file__).parent / "duckdb_state.sql").read_text(encoding="utf-8")
 
 

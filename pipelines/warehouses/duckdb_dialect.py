@@ -114,10 +114,16 @@ class DuckDBRun(Run):
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Keep the connection; the caller owns its transaction."""
-        self._connection = connection
+        self._connection, self._statements = connection, 0
+
+    @property
+    def statements(self) -> int:
+        """How many were run."""
+        return self._statements
 
     def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
         """Run one statement."""
+        self._statements += 1
         used = {name: parameters[name] for name in NAMED.findall(statement) if name in parameters}
         return self._connection.execute(statement, used or None).fetchall()
 

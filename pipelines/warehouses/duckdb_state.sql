@@ -27,8 +27,10 @@ create table if not exists daybreak.ledger (
     planned_at timestamptz not null,
     data_as_of timestamptz not null,
     committed_at timestamptz not null,
-    released_by varchar
+    released_by varchar,
+    statements bigint -- that were run for it, up to the COMMIT
 );
+alter table daybreak.ledger add column if not exists statements bigint;
 
 -- Where each table stands, who may move it on (token), and what was observed of the source (JSON).
 create table if not exists daybreak.watermarks (

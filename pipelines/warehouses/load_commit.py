@@ -23,8 +23,9 @@ from pipelines.warehouses.load_shape import comment_on, fit_table, record_versio
 LEDGER = (
     *("load_id", "source_name", "table_name", "mode", "window_spec", "rows_read", "rows_inserted", "rows_updated", "rows_unchanged"),
     *("rows_superseded", "rows_quarantined", "rows_deleted", "total_rows", "quarantined_open", "chunks", "bytes", "files"),
-    *("schema_version", "token", "planned_at", "data_as_of", "committed_at", "released_by"),
+    *("schema_version", "token", "planned_at", "data_as_of", "committed_at", "released_by", "statements"),
 )
+TO_COME = 3  # statements when the ledger is written: itself, the fence and the COMMIT
 
 
 class Commit:
@@ -64,8 +65,8 @@ class Commit:
             if self._load.forgotten_by:
                 forget_quarantine(self._run, self._load, self._now)
         with step("commit.ledger"):
-            entry = self._record(counts)
             record_days(self._run, self._load, self._now)
+            entry = self._record(counts)
         with step("commit.fence"):
             self._advance_watermark()
         return entry
@@ -211,6 +212,7 @@ class Commit:
             bytes=sum(chunk.bytes for chunk in load.chunks),
             quarantined_open=is_open,
             token=load.token,
+            statements=self._run.statements + TO_COME,
         )
         self._run(
             f"insert into daybreak.ledger ({', '.join(LEDGER)}) values ({', '.join(f'${name}' for name in LEDGER)})",
@@ -233,6 +235,7 @@ class Commit:
             files=json.dumps([{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]),
             schema_version=entry.schema_version,
             token=load.token,
+            statements=entry.statements,
             planned_at=plan.planned_at,
             data_as_of=entry.data_as_of,
             committed_at=self._now,

@@ -144,19 +144,27 @@ class Sessions:
 class SnowflakeRun(Run):
     """Runs statements in one session."""
 
-    def __init__(self, connection: "SnowflakeConnection", dialect: SnowflakeDialect | None = None) -> None:
+    def __init__(self, connection: "SnowflakeConnection") -> None:
         """Keep the session; the caller owns its transaction."""
-        self._connection = connection
-        self.dialect: SnowflakeDialect = dialect or SnowflakeDialect()
+        self._connection, self._sent = connection, [0]
+        self.dialect: SnowflakeDialect = SnowflakeDialect()
+
+    @property
+    def statements(self) -> int:
+        """How many were run, also by what ``beside`` returned."""
+        return self._sent[0]
 
     def beside(self, suffix: str) -> "SnowflakeRun":
         """Return what runs statements on raw tables that stand beside those that readers see."""
-        return SnowflakeRun(self._connection, SnowflakeDialect(suffix))
+        run = SnowflakeRun(self._connection)
+        run.dialect, run._sent = SnowflakeDialect(suffix), self._sent
+        return run
 
     def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
         """Run one statement."""
         named = [name for name in NAMED.findall(statement) if name in parameters]
         text = NAMED.sub(lambda found: "?" if found[1] in parameters else found[0], statement)
+        self._sent[0] += 1
         with self._connection.cursor() as cursor:
             cursor.execute(text, [_bound(parameters[name]) for name in named] or None)
             return [tuple(row) for row in cursor.fetchall()]

@@ -28,7 +28,8 @@ create transient table if not exists daybreak.ledger (
     planned_at timestamp_tz(6) not null,
     data_as_of timestamp_tz(6) not null,
     committed_at timestamp_tz(6) not null,
-    released_by varchar
+    released_by varchar,
+    statements bigint -- that were run for it, up to the COMMIT
 );
 
 -- Where each table stands, who may move it on (token), and what was observed of the source (JSON).

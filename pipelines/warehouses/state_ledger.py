@@ -15,7 +15,7 @@ TABLE_ID = "source_name || '.' || table_name"
 _ENTRIES = """
 select load_id, source_name, table_name, mode, window_spec, rows_read, rows_inserted, rows_updated, rows_unchanged, rows_superseded,
     rows_quarantined, rows_deleted, total_rows, data_as_of, committed_at, schema_version, chunks, bytes, quarantined_open,
-    token
+    token, statements
 from daybreak.ledger
 where"""
 
@@ -73,16 +73,14 @@ def _of(run: Run, columns: str, table: str, tables: Sequence[str], more: str = "
 
 def _entry(row: tuple[Any, ...]) -> LedgerEntry:
     load_id, source, table, mode, window, *numbers = row
-    read, inserted, updated, unchanged, superseded, quarantined, deleted, total, as_of, committed, version, chunks, size, is_open, token = (
-        numbers
-    )
+    *counts, total, as_of, committed, version, chunks, size, is_open, token, statements = numbers
     return LedgerEntry(
         load_id=load_id,
         source=source,
         table=table,
         mode=mode,
         window=json.loads(window),
-        counts=Counts(read, inserted, updated, unchanged, superseded, quarantined, deleted),
+        counts=Counts(*counts),
         total_rows=total,
         data_as_of=as_of,
         committed_at=committed,
@@ -91,4 +89,5 @@ def _entry(row: tuple[Any, ...]) -> LedgerEntry:
         bytes=size,
         quarantined_open=is_open,
         token=token,
+        statements=statements,
     )

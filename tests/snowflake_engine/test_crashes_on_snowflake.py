@@ -95,3 +95,6 @@ def test_statements_say_which_load_and_table_they_are_of(table: Project, double:
     entry = table.commit("t").loads[0]
     merges = [one for one in double.statements() if one["sql"].startswith("merge into")]
     assert f"load {entry.load_id} of shop.t" in merges[-1]["query_tag"]
+    tagged = [one for one in double.statements() if entry.load_id in one["query_tag"]]
+    assert tagged[-1]["sql"] == "commit"
+    assert entry.statements == len(tagged) + 1  # and the one that tagged them

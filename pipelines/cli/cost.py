@@ -1,0 +1,48 @@
+"""What loads cost the warehouse, from the ledger's copy in the mirror: statements, bytes that were staged, rows that were merged."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from rich.text import Text
+
+from pipelines.cli.output import make_console, make_table, one_line
+from pipelines.doctor.disk import readable
+from pipelines.settings import Settings
+from pipelines.state.mirror import Mirror
+
+LOOKED_BACK = timedelta(days=7)
+MOST_LOADS = 200  # of a table that are summed up: the mirror keeps no more for sure
+
+
+def cost_rows(settings: Settings, mirror: Mirror) -> list[dict[str, Any]]:
+    """Return what the last load of each table cost, and what those of the last week cost together."""
+    since = datetime.now(UTC) - LOOKED_BACK
+    rows = []
+    for table in (table for source in settings.sources() for table in source.tables):
+        entries = mirror.last_entries(table.id, limit=MOST_LOADS)
+        week = [entry for entry in entries if datetime.fromisoformat(entry["committed_at"]) > since]
+        rows.append({"table": table.id, "last": _sum(entries[:1]), "week": _sum(week), "loads": len(week)})
+    return rows
+
+
+def show_cost(rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print what loads cost."""
+    table = make_table("table", "statements", "staged", "merged", "loads of 7 days", "statements", "staged", "merged", right=7)
+    for row in rows:
+        table.add_row(Text(one_line(row["table"])), *_told(row["last"]), f"{row['loads']:,}", *_told(row["week"]))
+    console = make_console()
+    console.print(table)
+    console.print("The first three are of the last load. A sync that finds nothing new sends nothing and is no load.", highlight=False)
+
+
+def _sum(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {
+        "statements": sum(entry.get("statements") or 0 for entry in entries),
+        "bytes": sum(entry["bytes"] for entry in entries),
+        "merged": sum(entry["counts"]["inserted"] + entry["counts"]["updated"] for entry in entries),
+    }
+
+
+def _told(cost: Mapping[str, int]) -> tuple[str, str, str]:
+    return f"{cost['statements']:,}", readable(cost["bytes"]), f"{cost['merged']:,}"
