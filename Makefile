@@ -47,7 +47,7 @@ stop: $(VENV)/.run ## Stop the simulated shop's PostgreSQL
 	@$(BIN)/daybreak shop stop
 
 .PHONY: test
-test: $(VENV)/.dev ## Run the tests (some seven minutes on two cores)
+test: $(VENV)/.dev ## Run the tests (some twenty minutes on two cores)
 	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 .PHONY: test-all

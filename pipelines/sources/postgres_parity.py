@@ -1,7 +1,7 @@
 """PostgreSQL's side of a comparison: canonical texts, bucket digests and row hashes, each statement over a bounded piece of the table.
 
 The canonical text is made of the very expression that is landed (``postgres_types.value_expression``), so that both sides speak
-of the same value. Its twin is ``warehouses.duckdb_parity``; contract tests hold them to each other.
+of the same value. Its twin is ``warehouses.parity_side``; contract tests hold them to each other.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -132,7 +132,7 @@ def read_value(scalar: pa.Scalar) -> object:
 
 
 def as_text(value: object) -> str | None:
-    """Return a value as the text that stands in the quarantine, written as PostgreSQL does; see ``duckdb_sql.as_text``."""
+    """Return a value as the text that stands in the quarantine, written as PostgreSQL does; see ``Dialect.as_text``."""
     if value is None:
         return None
     if isinstance(value, bytes):

@@ -91,7 +91,7 @@ def test_a_clock_that_was_ahead_once_does_not_block_the_table(project: Project, 
     declared: dict[str, Any] = {"incremental": {"cursor": "at"}, "partitioned": {"partition": partition}, "snapshot": {}}[mode]
     project.declare("t", mode, key=["id"], **declared)
     with monkeypatch.context() as patched:
-        patched.setattr("pipelines.warehouses.duckdb_commit.datetime", Ahead)
+        patched.setattr("pipelines.warehouses.load_commit.datetime", Ahead)
         patched.setattr("pipelines.sync.engine.ULID", lambda: ULID.from_datetime(Ahead.now(UTC)))
         project.commit("t")
     for number in (2, 3):
