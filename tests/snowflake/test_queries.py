@@ -209,3 +209,11 @@ def test_errors_have_snowflakes_numbers(run: Run) -> None:
         with fails(number):
             run(sql)
     assert run("select 1") == [(1,)]
+
+
+def test_all_orders_by_every_column(run: Run) -> None:
+    assert run("select a, b from (select 2 as a, 1 as b union all select 1, 2 union all select 1, 1) order by all") == [
+        (1, 1),
+        (1, 2),
+        (2, 1),
+    ]

@@ -109,6 +109,9 @@ def parse(sql: str) -> Expr:
     if len(found) > 1:
         raise SqlError(8, "0A000", f"Actual statement count {len(found)} did not match the desired statement count 1.")
     for identifier in list(found[0].find_all(exp.Identifier)):
+        if not identifier.quoted and identifier.name.upper() == "ALL" and isinstance(identifier.parent, exp.Column):
+            identifier.parent.replace(exp.Var(this="ALL"))  # of ORDER BY ALL; the word is reserved
+            continue
         identifier.set("this", encode(identifier.name if identifier.quoted else identifier.name.upper()))
         identifier.set("quoted", True)
     return found[0]
