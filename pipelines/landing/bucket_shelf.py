@@ -187,10 +187,10 @@ class BucketShelf:
         """Have a folder here for a load, locked; None if another process of this machine has it, or is just deleting it."""
         file = path / PLAN
         with explaining_full_disk(path):
-            path.mkdir(parents=True, exist_ok=True)
             try:
+                path.mkdir(parents=True, exist_ok=True)
                 held = os.open(file, os.O_RDONLY | os.O_CREAT, 0o666)
-            except FileNotFoundError:
+            except (FileNotFoundError, FileExistsError):  # it was there a moment ago, and is there no more
                 held = None
         if held is None:
             yield None
