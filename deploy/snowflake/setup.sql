@@ -76,7 +76,7 @@ create schema if not exists ANALYTICS.MARTS;
 
 
 -- GRANTS. A role that owns a schema may do everything in it; that is all that a load needs: temporary tables and stages, COPY, MERGE,
--- columns that come, and for columns that change a clone and a swap, which takes ownership of both tables.
+-- columns that come, and for columns that change a clone that takes the table's place, for which one must own the table.
 use role securityadmin;
 
 grant usage on warehouse DAYBREAK_LOADING to role DAYBREAK_LOADER;
@@ -94,8 +94,8 @@ grant create schema on database ANALYTICS to role DAYBREAK_LOADER;
 grant ownership on future schemas in database ANALYTICS to role DAYBREAK_LOADER;
 grant ownership on future tables in database ANALYTICS to role DAYBREAK_LOADER;
 
--- The transformer reads them. A load that changes columns makes a new table and swaps it in: what is granted for future tables is
--- on that one too, what somebody granted on the old one by hand is not.
+-- The transformer reads them. A load that changes columns makes a new table in the place of the old one, with what was granted on that
+-- (COPY GRANTS).
 grant usage on future schemas in database ANALYTICS to role DAYBREAK_TRANSFORMER;
 grant select on future tables in database ANALYTICS to role DAYBREAK_TRANSFORMER;
 

@@ -12,9 +12,9 @@ SET_UP = "Run deploy/snowflake/setup.sql, or grant it as docs/snowflake.md says.
 
 def check_snowflake(settings: Settings) -> list[Finding]:
     """Sign in and look around. Raises ``ConfigError`` for a URL that cannot be one."""
-    from pipelines.warehouses.snowflake_access import Sessions
+    from pipelines.warehouses.snowflake_access import open_sessions
 
-    sessions = Sessions(settings.warehouse_url)
+    sessions = open_sessions(settings.warehouse_url)
     try:
         with sessions.open("examine it") as run:
             columns = "current_version(), current_user(), current_role(), current_database(), current_warehouse()"
@@ -30,8 +30,6 @@ def check_snowflake(settings: Settings) -> list[Finding]:
     except DaybreakError as error:
         subject = "sign-in" if isinstance(error, PrerequisiteError) else "answer"
         return [Finding(AREA, subject, "problem", "; ".join(getattr(error, "problems", (error.what,))), error.remedy)]
-    finally:
-        sessions.close()
 
 
 def _missing(settings: Settings, database: str | None, warehouse: str | None) -> Iterator[Finding]:

@@ -34,6 +34,8 @@ class Dialect(ABC):
     """
 
     create: ClassVar[str] = "create table"  # how a raw table is made
+    json: ClassVar[str] = "varchar"  # the type of JSON that is kept as it is written
+    new_id: ClassVar[str]  # makes an id that nothing else has
     merged: ClassVar[str] = ""  # what a MERGE ends with, so that it tells what it did
     types: ClassVar[dict[pa.DataType, str]]
 

@@ -20,6 +20,8 @@ _COLUMNS = "select column_name, data_type from duckdb_columns() where schema_nam
 class DuckDBDialect(Dialect):
     """DuckDB's way of saying things."""
 
+    json = "json"
+    new_id = "uuid()"
     merged = " returning merge_action"
     types: ClassVar = {
         pa.bool_(): "boolean",

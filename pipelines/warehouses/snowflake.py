@@ -3,54 +3,42 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pyarrow as pa
 
 from pipelines.errors import CommitUnknown, WarehouseUnavailable
-from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, StagedLoad, WaitingRows
-from pipelines.sync.protocols import Traces, WarehouseState
+from pipelines.sync.model import LedgerEntry, StagedLoad
 from pipelines.sync.shape import TableSchema
-from pipelines.sync.sides import ComparedBuckets, ParityResult, StoredBucket
+from pipelines.sync.sides import ComparedBuckets, ParityResult
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 from pipelines.warehouses import state_tables
 from pipelines.warehouses.load_commit import Commit
-from pipelines.warehouses.load_masks import find_kept_tables
 from pipelines.warehouses.parity_side import HashingSide
-from pipelines.warehouses.snowflake_access import Sessions, SnowflakeRun, is_drivers, is_refused
+from pipelines.warehouses.snowflake_access import open_sessions
+from pipelines.warehouses.snowflake_account import is_drivers, is_refused
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
 from pipelines.warehouses.snowflake_limits import find_misfits
-from pipelines.warehouses.snowflake_swap import finish_swaps, make_beside, note_swap
-from pipelines.warehouses.state_ledger import find_entry
-from pipelines.warehouses.state_parity import read_parity, record_parity
-from pipelines.warehouses.state_quarantine import count_entries, find_waiting, read_entries
+from pipelines.warehouses.snowflake_run import SnowflakeRun
+from pipelines.warehouses.snowflake_swap import SWAPS, finish_swaps, make_beside, note_swap
+from pipelines.warehouses.sql_warehouse import SqlWarehouse
+from pipelines.warehouses.state_parity import record_parity
 
-HAS_STATE = "select 1 from information_schema.tables where table_schema = 'DAYBREAK' and table_name = 'RECONCILIATIONS'"
-STATE_DDL = (Path(__file__).parent / "snowflake_state.sql").read_text(encoding="utf-8")
+HAS_STATE = "select 1 from information_schema.tables where table_schema = 'DAYBREAK' and table_name = 'SWAPS'"
 
 
-class SnowflakeWarehouse:
+class SnowflakeWarehouse(SqlWarehouse):
     """A database of a Snowflake account. Nobody signs in before the first question."""
 
     is_free_to_ask = False
 
     def __init__(self, url: str) -> None:
         """Read the URL. Raises ``ConfigError`` that names every mistake in it."""
-        self._sessions, self._has_state = Sessions(url), False
+        self._sessions = open_sessions(url)
 
     def find_misfits(self, rows: pa.Table) -> Mapping[int, str]:
         """Return the positions of rows with a value that Snowflake cannot hold; see ``snowflake_limits``."""
         return find_misfits(rows)
-
-    def close(self) -> None:
-        """Sign out; safe to call twice."""
-        self._sessions.close()
-
-    def read_state(self, tables: Sequence[str]) -> WarehouseState:
-        """Return the truth about ``tables`` (ids), with their newest ledger entries."""
-        with self._run("read the state") as run:
-            return state_tables.read_state(run, tables)
 
     def claim(self, spec: TableSpec) -> int:
         """Take the table's next fencing token, after what a crash has left to do."""
@@ -63,11 +51,6 @@ class SnowflakeWarehouse:
         """Make the empty raw table and its first schema version, unless they are there; see ``Warehouse.ensure_table``."""
         with self._run(f"create {spec.id}") as run:
             return state_tables.ensure_table(run, spec, schema, told)
-
-    def approve(self, spec: TableSpec, approval: str, told: Sequence[str], approved_by: str) -> None:
-        """Keep an approval on record; see ``Warehouse.approve``."""
-        with self._run(f"approve a change of {spec.id}") as run:
-            state_tables.record_approval(run, spec, approval, told, approved_by)
 
     def commit(self, load: StagedLoad) -> LedgerEntry:
         """Make the load visible in one transaction, the fence last; see ``snowflake_swap`` for one that changes columns."""
@@ -88,37 +71,9 @@ class SnowflakeWarehouse:
     def find_load(self, load_id: str) -> LedgerEntry | None:
         """Ask the ledger whether a load committed. Raises ``CommitUnknown`` while nobody answers."""
         try:
-            with self._run(f"look for load {load_id}") as run:
-                return find_entry(run, load_id)
+            return super().find_load(load_id)
         except WarehouseUnavailable as error:
             raise _unknown(load_id, str(error)) from error
-
-    def count_quarantine(self, tables: Sequence[str]) -> Sequence[QuarantineCount]:
-        """Return what stands in quarantine, by table, column and reason."""
-        with self._run("read the quarantine") as run:
-            return count_entries(run, tables)
-
-    def read_quarantine(
-        self, spec: TableSpec, state: QuarantineState | None, key: str | None, limit: int | None
-    ) -> Sequence[QuarantineEntry]:
-        """Return the table's entries of one state and one key, or all."""
-        with self._run("read the quarantine") as run:
-            return read_entries(run, spec, state, key, limit)
-
-    def find_waiting(self, spec: TableSpec, key: str | None) -> WaitingRows:
-        """Return which open rows of the table can be read again by key, and how many cannot."""
-        with self._run("read the quarantine") as run:
-            return find_waiting(run, spec, key)
-
-    def drop_closed(self, before: datetime) -> int:
-        """Delete the quarantine entries that were closed before an instant."""
-        with self._run("drop closed quarantine entries") as run:
-            return state_tables.drop_closed(run, before)
-
-    def traces(self) -> Traces:
-        """Return whether values that must not stay may be kept for time travel."""
-        with self._run("look for traces") as run:
-            return state_tables.read_traces(run)
 
     def erase_traces(self, *, is_settled: bool) -> None:
         """End the time travel of what was deleted or replaced; Snowflake clears it away in the background."""
@@ -134,24 +89,9 @@ class SnowflakeWarehouse:
             else:
                 run("update daybreak.traces set erased_at = $now where erased_at is null", now=datetime.now(UTC))
 
-    def kept_tables(self, spec: TableSpec) -> Sequence[str]:
-        """Return the names of what the raw table was before it was loaded anew."""
-        with self._run(f"look for older tables of {spec.id}") as run:
-            return find_kept_tables(run, spec)
-
-    def last_forgotten_at(self) -> datetime | None:
-        """Return when rows were forgotten last."""
-        with self._run("read when rows were forgotten") as run:
-            return state_tables.last_forgotten_at(run)
-
     def side(self) -> HashingSide:
         """Return what hashes the raw tables' rows; see ``Warehouse.side``."""
         return HashingSide(SnowflakeDialect(), self._run)
-
-    def read_parity(self, spec: TableSpec) -> Mapping[str, StoredBucket]:
-        """Return the table's buckets as they were compared last."""
-        with self._run(f"read the parity of {spec.id}") as run:
-            return read_parity(run, spec)
 
     def record_parity(self, spec: TableSpec, result: ParityResult, buckets: ComparedBuckets) -> None:
         """Keep a comparison: its numbers, and the buckets that it hashed."""
@@ -161,13 +101,11 @@ class SnowflakeWarehouse:
     @contextmanager
     def _run(self, purpose: str) -> Iterator[SnowflakeRun]:
         with self._sessions.open(purpose) as run:
-            if not self._has_state:
-                run("create schema if not exists daybreak")
+            if not self._sessions.has_state:
                 if not run(HAS_STATE):
-                    for statement in STATE_DDL.split(";\n"):
-                        if statement.strip():
-                            run(statement)
-                self._has_state = True
+                    for statement in (*state_tables.state_ddl(run.dialect), SWAPS):
+                        run(statement)
+                self._sessions.has_state = True
             run("use schema daybreak")  # where a session's own tables and stages are
             yield run
 

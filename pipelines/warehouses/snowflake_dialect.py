@@ -23,6 +23,7 @@ class SnowflakeDialect(Dialect):
 
     # Without fail-safe, in which deleted rows would be kept for a week beyond anybody's reach.
     create = "create transient table"
+    new_id = "uuid_string()"
     types: ClassVar = {
         pa.bool_(): "boolean",
         pa.binary(): "binary",

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pipelines.warehouses.snowflake_access import Sessions, SnowflakeRun
+from pipelines.warehouses.snowflake_access import open_sessions
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.snowflake_run import SnowflakeRun
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -14,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class SnowflakeMarts:
-    """Asks in a session of its own for each question."""
+    """Asks in one of the project's sessions."""
 
     def __init__(self, url: str) -> None:
         """Read the URL. Raises ``ConfigError`` that names every mistake in it."""
-        self._sessions = Sessions(url)
+        self._sessions = open_sessions(url)
 
     @contextmanager
     def turn(self, _purpose: str) -> Iterator[int | None]:
@@ -27,7 +28,7 @@ class SnowflakeMarts:
 
     def list_relations(self) -> "frozenset[Relation]":
         """Return every table and view, by a question that wakes no warehouse."""
-        with self._run("list tables") as run:
+        with self._sessions.open("list tables") as run:
             return frozenset((schema.lower(), name.lower()) for schema, name, _ in _objects(run, self._sessions.account.database))
 
     def count_rows(self, relations: "Iterable[Relation]") -> "dict[Relation, int]":
@@ -36,7 +37,7 @@ class SnowflakeMarts:
         if not wanted:
             return {}
         to = SnowflakeDialect()
-        with self._run("count rows") as run:
+        with self._sessions.open("count rows") as run:
             found = _objects(run, self._sessions.account.database)
             tables = [(schema, name) for schema, name, kind in found if kind == "TABLE" and (schema.lower(), name.lower()) in wanted]
             each = [f"select {number}, count(*) from {to.quote(schema)}.{to.quote(name)}" for number, (schema, name) in enumerate(tables)]
@@ -46,21 +47,13 @@ class SnowflakeMarts:
     @contextmanager
     def open(self, purpose: str) -> "Iterator[Ask]":
         """Yield what answers a query."""
-        with self._run(purpose) as run:
+        with self._sessions.open(purpose) as run:
 
             def ask(query: str) -> "pa.Table":
                 found = run.table(query)
                 return found.rename_columns([name.lower() for name in found.column_names])
 
             yield ask
-
-    @contextmanager
-    def _run(self, purpose: str) -> Iterator[SnowflakeRun]:
-        try:
-            with self._sessions.open(purpose) as run:
-                yield run
-        finally:
-            self._sessions.close()
 
 
 def _objects(run: SnowflakeRun, database: str) -> list[tuple[str, str, str]]:

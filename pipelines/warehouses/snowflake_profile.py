@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.errors import ConfigError
-from pipelines.warehouses.snowflake_access import read_url
+from pipelines.warehouses.snowflake_account import read_url
 
 # dbt passes on what it knows, and drops the rest in silence: then it would sign in otherwise than the engine does, or not at all.
 AUTHENTICATORS = {

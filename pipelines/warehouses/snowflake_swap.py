@@ -1,8 +1,10 @@
 """Loads that change a raw table's columns, on a warehouse whose DDL cannot be undone.
 
-Such a load is made in a copy of the table, beside it, and its transaction notes that the copy is to take the table's place. The two
-are swapped in one step after the COMMIT. A crash before that leaves a copy that nobody names, which the next load drops; a crash
-after it leaves the note, and whoever works on the table next does the swap. A mark on the copy tells whether that has happened.
+Such a load is made in a copy of the table, beside it, and its transaction notes that the copy is to take the table's place. After the
+COMMIT one statement does that: the table is replaced by a clone of the copy, and then the copy is dropped. A crash before the COMMIT
+leaves a copy that nobody named, which the next load drops; a crash after it leaves the note, and whoever works on the table next does
+the rest. As long as the copy stands, it has not been done, or can be done again: nobody loads the table before the copy is gone. So
+two who do it at once, or one who was stopped in the middle and goes on much later, harm nothing.
 """
 
 import re
@@ -13,9 +15,19 @@ from pipelines.sync.plan import is_reread
 from pipelines.sync.schema import is_restart
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import load_ddl
-from pipelines.warehouses.snowflake_access import SnowflakeRun
+from pipelines.warehouses.snowflake_run import SnowflakeRun
 
 BESIDE = "_daybreak_"
+# Loads that were made beside their table and are to take its place; the row goes when they have.
+SWAPS = """
+create transient table if not exists daybreak.swaps (
+    source_name varchar not null,
+    table_name varchar not null,
+    load_id varchar not null,
+    suffix varchar not null, -- of the name that it was made under
+    kept_as varchar -- what the older table is called from then on; NULL: it goes
+)
+"""
 _MINE = "source_name = $source and table_name = $table"
 
 
@@ -28,7 +40,6 @@ def make_beside(run: SnowflakeRun, load: StagedLoad) -> str | None:
     suffix = f"{BESIDE}{load.token}"  # its own: a run that was overtaken and does not know it yet makes another one
     copy = run.beside(suffix).dialect.raw_table(spec)
     run(f"create or replace transient table {copy} clone {run.dialect.raw_table(spec)} copy grants")
-    run(f"comment on column {copy}.{run.dialect.quote('_load_id')} is {run.dialect.comment(_mark(load.plan.load_id))}")
     return suffix
 
 
@@ -48,16 +59,30 @@ def note_swap(run: SnowflakeRun, load: StagedLoad, suffix: str) -> None:
 
 
 def finish_swaps(run: SnowflakeRun, spec: TableSpec) -> None:
-    """Do what committed loads of a table have left to do. Each step can be repeated."""
+    """Do what committed loads of a table have left to do."""
     for load_id, suffix, kept_as in run(f"select load_id, suffix, kept_as from daybreak.swaps where {_MINE}", **_names(spec)):
-        to, beside = run.dialect, run.beside(suffix).dialect
-        if _mark_of(run, spec) != _mark(load_id):
-            run(f"alter table {to.raw_table(spec)} swap with {beside.raw_table(spec)}")
-        if not kept_as:
-            _drop(run, beside.raw_table(spec))
-        elif beside.stored(spec.name) in run.tables(spec):
-            run(f"alter table {beside.raw_table(spec)} rename to {to.schema_name(spec)}.{to.quote(kept_as)}")
+        if _is_there(run, spec, suffix):
+            _replace(run, spec, suffix, kept_as)
+        _drop(run, run.beside(suffix).dialect.raw_table(spec))
         run(f"delete from daybreak.swaps where {_MINE} and load_id = $load_id", load_id=load_id, **_names(spec))
+
+
+def _replace(run: SnowflakeRun, spec: TableSpec, suffix: str, kept_as: str | None) -> None:
+    """Put a clone of the copy in the table's place, in one step; the older table goes, or stays under a name that it is to have."""
+    to, table, copy = run.dialect, run.dialect.raw_table(spec), run.beside(suffix).dialect.raw_table(spec)
+    try:
+        if kept_as:
+            run(f"create transient table if not exists {to.schema_name(spec)}.{to.quote(kept_as)} clone {table} copy grants")
+        run(f"alter table {table} set data_retention_time_in_days = 0")  # it may have what must not stay
+        run(f"create or replace transient table {table} clone {copy} copy grants")
+    except Exception:
+        if _is_there(run, spec, suffix):
+            raise
+        # Somebody else has done it meanwhile.
+
+
+def _is_there(run: SnowflakeRun, spec: TableSpec, suffix: str) -> bool:
+    return run.beside(suffix).dialect.stored(spec.name) in run.tables(spec)
 
 
 def _is_needed(run: SnowflakeRun, load: StagedLoad) -> bool:
@@ -84,19 +109,6 @@ def _drop(run: SnowflakeRun, table: str) -> None:
     """Drop a copy, without the day in which it could be had back: it may have what must not stay."""
     run(f"alter table if exists {table} set data_retention_time_in_days = 0")
     run(f"drop table if exists {table}")
-
-
-def _mark(load_id: str) -> str:
-    return f"Made by load {load_id}."
-
-
-def _mark_of(run: SnowflakeRun, spec: TableSpec) -> str | None:
-    found = run(
-        "select comment from information_schema.columns where table_schema = $schema and table_name = $name and column_name = '_LOAD_ID'",
-        schema=run.dialect.stored(f"raw_{spec.source}"),
-        name=run.dialect.stored(spec.name),
-    )
-    return found[0][0] if found else None
 
 
 def _names(spec: TableSpec) -> dict[str, str]:

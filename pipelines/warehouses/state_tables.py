@@ -1,26 +1,27 @@
 """The tables of schema ``daybreak`` outside of a load: who may load, what is approved, what was forgotten."""
 
 import json
-import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from pipelines.sync.model import SchemaVersion
 from pipelines.sync.protocols import Traces, WarehouseState
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.dialect import INSTANT, Dialect, Run
 from pipelines.warehouses.load_shape import comment_on, create_raw_table, record_version
 from pipelines.warehouses.state_ledger import read_approvals, read_days, read_entries, read_versions, read_watermarks
 from pipelines.warehouses.state_parity import read_results
 
+STATE = Path(__file__).parent / "state.sql"
 _MINE = "source_name = $source and table_name = $table"
 
 
-def give_identity(run: Run) -> None:
-    """Give the warehouse an identity of its own, unless it has one."""
-    if not run("select 1 from daybreak.warehouse"):
-        run("insert into daybreak.warehouse (warehouse_id, created_at) values ($id, $now)", id=uuid.uuid4().hex, now=datetime.now(UTC))
+def state_ddl(to: Dialect) -> list[str]:
+    """Return the statements that make the tables, and give a file of an earlier release what it lacks. Each can be repeated."""
+    text = STATE.read_text(encoding="utf-8").format(create=to.create, instant=to.types[INSTANT], json=to.json, new_id=to.new_id)
+    return [statement for statement in text.split(";\n") if statement.strip()]
 
 
 def read_state(run: Run, tables: Sequence[str]) -> WarehouseState:
@@ -40,9 +41,13 @@ def read_state(run: Run, tables: Sequence[str]) -> WarehouseState:
 def claim(run: Run, spec: TableSpec) -> int:
     """Take the table's next fencing token; the caller's transaction makes it one step."""
     names = {"source": spec.source, "table": spec.name}
-    ((taken, *_),) = run(f"update daybreak.watermarks set token = token + 1 where {_MINE}", **names)
-    if not taken:
-        run("insert into daybreak.watermarks (source_name, table_name, token) values ($source, $table, 1)", **names)
+    advance = f"update daybreak.watermarks set token = token + 1 where {_MINE}"
+    if run(advance, **names)[0][0] == 0:
+        # Of several who are the first, one goes on after the other. An INSERT waits for nobody, and whether others wait for an UPDATE
+        # that finds no row is not said, so each changes a row that there is.
+        run("update daybreak.warehouse set created_at = created_at")
+        if run(advance, **names)[0][0] == 0:
+            run("insert into daybreak.watermarks (source_name, table_name, token) values ($source, $table, 1)", **names)
     ((token,),) = run(f"select token from daybreak.watermarks where {_MINE}", **names)
     return int(token)
 

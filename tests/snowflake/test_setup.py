@@ -13,6 +13,8 @@ import pytest
 import sqlglot
 from sqlglot import exp
 
+from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.state_tables import state_ddl
 from tests.conftest import Project
 from tests.snowflake.fixtures import Double, connect, on_double
 
@@ -250,7 +252,7 @@ def test_the_reader_reads_marts_and_what_is_known_of_loads(grants: Grants) -> No
     assert grants.find(READER, "select", "table", f"{DATABASE}.MARTS.ORDERS")
     assert grants.find(READER, "select", "view", f"{DATABASE}.MARTS.A_VIEW")
     assert grants.find(READER, "usage", "schema", f"{DATABASE}.DAYBREAK")
-    state = (Path(__file__).parents[2] / "pipelines" / "warehouses" / "snowflake_state.sql").read_text(encoding="utf-8")
+    state = "\n".join(state_ddl(SnowflakeDialect()))
     for statement in statements("readers.sql"):
         if table := re.match(rf"grant select on table {DATABASE}\.DAYBREAK\.(\w+) ", statement):
             assert f"daybreak.{table[1].lower()} (" in state

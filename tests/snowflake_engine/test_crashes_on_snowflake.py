@@ -1,11 +1,18 @@
-"""L1 to L3 on Snowflake: a load that dies anywhere, and a COMMIT without an answer. One more sync, and P0 holds."""
+"""L1 to L4 on Snowflake: a load that dies anywhere, a COMMIT without an answer, a run that was overtaken. One more sync, and P0 holds."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
 from pipelines.errors import WarehouseUnavailable
+from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import set_hook
+from pipelines.warehouses import open_warehouse, snowflake_swap
+from pipelines.warehouses.snowflake import SnowflakeWarehouse
 from tests.conftest import Project
-from tests.crash.conftest import Run, forker, run
+from tests.crash.conftest import Forker, Run, forker, run
 from tests.crash.crashing import DIED
 from tests.integration.evolving import kept
 from tests.snowflake.fixtures import Double, on_double
@@ -77,6 +84,59 @@ def test_a_commit_without_an_answer_is_looked_up_and_nothing_is_loaded_twice(tab
         set_hook(None)
     table.check("t")
     assert table.ask("select sum(rows_inserted) from daybreak.ledger") == [(21,)]
+
+
+@on_double
+def test_a_run_that_wakes_up_after_another_one_commits_nothing(table: Project, forker: Forker) -> None:
+    table.run("insert into t (id, name) values (100, 'added')")
+    with forker.stopped(table, ("commit", "before", 1)) as zombie:
+        assert table.sync("t").outcome == "committed"
+        table.run("update t set name = 'later', at = now() where id = 100")
+        assert table.sync("t").outcome == "committed"
+        zombie.wake()
+    table.sync("t")
+    table.check("t")
+    assert table.ask("select sum(rows_inserted) from daybreak.ledger") == [(21,)]
+
+
+@on_double
+def test_two_that_finish_a_rename_at_once_and_one_that_was_stopped_in_it_lose_no_row(
+    table: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One has seen that the copy stands, and goes on only when another one has finished, and a load came after that."""
+    table.run("alter table t rename name to title", "update t set title = 'new', at = now() where id = 3")
+    assert run(table, ("commit.transaction", "after", 1))["code"] == DIED
+    replace, order = snowflake_swap._replace, []
+
+    def stopped(*what: Any) -> None:
+        order.append("stopped")
+        monkeypatch.setattr(snowflake_swap, "_replace", replace)
+        table.run("update t set title = 'newer', at = now() where id = 4")
+        table.sync("t")
+        order.append("woken")
+        replace(*what)
+
+    monkeypatch.setattr(snowflake_swap, "_replace", stopped)
+    open_warehouse(table.environment["DAYBREAK_WAREHOUSE_URL"], 10).claim(table.spec("t"))
+    assert order == ["stopped", "woken"]
+    table.check("t")
+    table.sync("t")
+    table.check("t")
+    assert table.ask("select title from raw_shop.t where id in (3, 4) order by id") == [("new",), ("newer",)]
+
+
+def test_several_that_are_the_first_take_different_tokens(snowflake_url: str) -> None:
+    spec = TableSpec("shop", "public", "t", "snapshot", key=("id",))
+    barrier = threading.Barrier(4)
+
+    def claim(_number: int) -> int:
+        warehouse = SnowflakeWarehouse(snowflake_url)
+        barrier.wait()
+        return warehouse.claim(spec)
+
+    with ThreadPoolExecutor(4) as pool:
+        tokens = list(pool.map(claim, range(4)))
+    assert sorted(tokens) == [1, 2, 3, 4]
 
 
 @on_double

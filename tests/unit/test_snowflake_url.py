@@ -3,7 +3,8 @@
 import pytest
 
 from pipelines.errors import ConfigError, PrerequisiteError
-from pipelines.warehouses.snowflake_access import Sessions, read_url, translate
+from pipelines.warehouses.snowflake_access import Sessions
+from pipelines.warehouses.snowflake_account import read_url, translate
 
 URL = "snowflake://loader:p%40ss@my-account/ANALYTICS?warehouse=LOADING&role=DAYBREAK_RUN"
 
