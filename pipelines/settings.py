@@ -13,7 +13,7 @@ from pipelines.catalog.read import read_catalog
 from pipelines.errors import ConfigError
 from pipelines.landing.address import LandingAddress, parse_landing
 from pipelines.sync.spec import Hours, SourceSpec, TableSpec
-from pipelines.warehouses import is_snowflake
+from pipelines.warehouses import is_snowflake, warehouse_problems
 
 PROJECT = Path(__file__).parent.parent
 
@@ -217,7 +217,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         dbt_folder=Path(values["DAYBREAK_DBT_PROJECT"]).absolute(),
         environment=environment,
     )
-    problems += [*_choice_problems(values), *_place_problems(settings)]
+    problems += [*_choice_problems(values), *_place_problems(settings), *warehouse_problems(settings.warehouse_url)]
     if problems:
         raise ConfigError(problems, safe=UNREAD, remedy="Mend the environment and start again.")
     return settings

@@ -10,6 +10,7 @@ from pipelines.landing.address import BucketAddress
 
 SAFE = "Nothing was lost: what was committed stands, and finished chunks are kept."
 RIGHTS = "s3:GetObject, s3:PutObject, s3:DeleteObject, s3:AbortMultipartUpload, s3:ListBucket and s3:ListBucketMultipartUploads"
+DENIED = "does not allow it"
 # The server's codes that a person must do something about: which, what they mean, and what to do.
 MENDABLE = (
     (("NoSuchBucket",), "does not exist", "Make the bucket, or mend DAYBREAK_LANDING_URL."),
@@ -28,7 +29,7 @@ MENDABLE = (
     ),
     (
         ("AccessDenied", "AllAccessDisabled", "AccountProblem", "403"),
-        "does not allow it",
+        DENIED,
         f"Allow {RIGHTS} on the bucket and on what is below the prefix.",
     ),
     (
@@ -63,7 +64,9 @@ def translate(address: BucketAddress, what: str, error: Exception) -> Exception:
     met = "no credentials" if not code and any(word in kind for word in NO_CREDENTIALS) else code
     for codes, meaning, remedy in MENDABLE:
         if met in codes:
-            return PrerequisiteError([f"The bucket {address} {meaning} (to {what}: {code or kind})."], safe=SAFE, remedy=remedy)
+            # Of the bucket as a whole one thing is said for all tables, not one for each.
+            where = f"to {what}: " if meaning == DENIED else ""
+            return PrerequisiteError([f"The bucket {address} {meaning} ({where}{code or kind})."], safe=SAFE, remedy=remedy)
     return LandingUnavailable(
         f"{address} {'asks to slow down' if code in BUSY else 'does not answer as it should'} (to {what}: {code or kind}).",
         safe=SAFE,

@@ -50,3 +50,17 @@ def open_dialect(url: str) -> Dialect:
 def is_snowflake(url: str) -> bool:
     """Whether a URL, or a dbt adapter's name, is Snowflake's."""
     return url.partition("://")[0] == "snowflake"
+
+
+def warehouse_problems(url: str) -> tuple[str, ...]:
+    """Return what is wrong with the URL of a warehouse, before anybody is asked."""
+    try:
+        if is_snowflake(url):
+            from pipelines.warehouses.snowflake_account import read_url
+
+            read_url(url)
+        else:
+            duckdb_file(url)
+    except ConfigError as error:
+        return error.problems
+    return ()

@@ -12,7 +12,7 @@ from pipelines.delivery.completeness_data import completeness_file, make_page, r
 from pipelines.sync.model import DayRange
 from pipelines.wiring import open_mirror
 from tests.conftest import TODAY, Project
-from tests.integration.test_reconcile import make_orders
+from tests.integration.comparing import make_orders
 
 
 @pytest.fixture(autouse=True)

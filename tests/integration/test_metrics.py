@@ -14,7 +14,7 @@ from pipelines.state.backfills import new_backfill, save_backfill
 from pipelines.sync.model import DayRange
 from pipelines.wiring import open_mirror
 from tests.conftest import Project
-from tests.integration.test_reconcile import make_orders
+from tests.integration.comparing import make_orders
 
 Numbers = dict[tuple[str, frozenset[tuple[str, str]]], float]
 

@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from pipelines.cli.main import app
 from tests.conftest import Project
-from tests.integration.test_reconcile import make_orders
+from tests.integration.comparing import make_orders
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pipelines.sources.postgres_connection import Connection
 from pipelines.sync import parity
 from pipelines.warehouses import duckdb
 from tests.conftest import TODAY, Project
-from tests.integration.test_reconcile import make_orders, named, reconcile
+from tests.integration.comparing import make_orders, named, reconcile
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 from pipelines.state.parity_wording import tell_parity
 from pipelines.sync.model import Counts
 from tests.conftest import Project
-from tests.integration.test_reconcile import by_hand, make_orders, named, reconcile
+from tests.integration.comparing import by_hand, make_orders, named, reconcile
 
 MARK = {"deletes": "reconcile", "deleted_rows": "mark"}
 REMOVE = {"deletes": "reconcile"}

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Project
+from tests.integration.comparing import reconcile
 from tests.integration.test_add import ROOT, add, catalog, run, shop, staging
 from tests.integration.test_generate import build, generate, model_of, raw_columns
-from tests.integration.test_reconcile import reconcile
 
 __all__ = ["shop"]
 ENTRY = "  - {name: u, mode: incremental, key: [id], cursor: at, deletes: reconcile%s}\n"

@@ -10,9 +10,9 @@ from pipelines.retention import enforce_retention
 from pipelines.sync.model import Counts
 from pipelines.wiring import open_mirror
 from tests.conftest import Project
+from tests.integration.comparing import make_orders, reconcile
 from tests.integration.evolving import apply, plan
 from tests.integration.test_privacy import forget
-from tests.integration.test_reconcile import make_orders, reconcile
 from tests.integration.test_soft_deletes import MARK, REMOVE, assert_sums_agree, declare, delete_and_heal, last_counts, make_marking, marked
 from tests.sweeping import sweep_folder
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.conftest import Project
-from tests.integration.test_reconcile import reconcile
+from tests.integration.comparing import reconcile
 
 STEPS = 14
 COUNTS = "rows_read, rows_inserted, rows_updated, rows_unchanged, rows_quarantined, rows_deleted, total_rows"

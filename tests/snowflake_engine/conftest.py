@@ -12,7 +12,7 @@ from tests.conftest import Project
 from tests.snowflake.fixtures import *  # noqa: F403
 
 SAMPLE = re.compile(
-    r"crashes_on|every_type|keys_of_every_type|quotes_spaces|a_mask_that_is_added"
+    r"crashes_on|privacy_on|every_type|keys_of_every_type|quotes_spaces|a_mask_that_is_added"
     r"|incremental_inserts_and|snapshot_.*deleted|partitioned_.*moved|a_held_window|keyless|empty_tables"
     r"|lossless.*(swap of two names-incremental|to numeric.*-snapshot|drop and add of one name-partitioned)"
     r"|lossy.*the cursor-snapshot|under_approve.*\[rename\]|rules_of_the_source.*evolve"

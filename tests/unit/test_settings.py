@@ -89,3 +89,11 @@ def test_every_variable_is_read_by_the_name_and_with_the_default_that_is_told(tm
     told, silent = (load_settings({"DAYBREAK_HOME": str(tmp_path), **extra}) for extra in (given, {}))
     assert replace(told, environment={}) == replace(silent, environment={})
     assert (silent.chunk_rows, silent.chunk_bytes, silent.lock_wait_seconds) == (245_760, 128 * 2**20, 300)
+
+
+def test_every_mistake_in_the_url_of_a_warehouse_is_told_before_anything_is_done(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no option of a Snowflake URL") as error:
+        load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_WAREHOUSE_URL": "snowflake://me@account/DB?wharehouse=W"})
+    assert "names no warehouse to compute with" in str(error.value)
+    with pytest.raises(ConfigError, match="'oracle' is no warehouse"):
+        load_settings({"DAYBREAK_HOME": str(tmp_path), "DAYBREAK_WAREHOUSE_URL": "oracle://x/y"})
