@@ -5,6 +5,8 @@ import unicodedata
 
 _WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
+OLDER = "_before_v"  # and a schema version: what a raw table or a column of it was before its values could not stay under its name
+BESIDE = "_daybreak_"  # and a token: the copy of a raw table that a load is made in
 MAX_NAME = 63  # of a source: what the catalog takes
 
 
@@ -17,6 +19,17 @@ def split_words(name: str) -> tuple[str, ...]:
 def list_words(text: str) -> frozenset[str]:
     """Return the words of a text: a long list reads better as one."""
     return frozenset(text.split())
+
+
+def first_name(name: str) -> str:
+    """Return what a column or a table was called before it was kept as an older one; a name that is no older one's is its own."""
+    return re.sub(rf"{OLDER}\d+$", "", name, flags=re.IGNORECASE)
+
+
+def find_namesake(name: str) -> str | None:
+    """Return the table of which ``name`` would be an older one, or a copy, by its name alone."""
+    found = re.fullmatch(rf"(.+)(?:{OLDER}|{BESIDE})\d+", name, flags=re.IGNORECASE | re.DOTALL)
+    return found[1] if found else None
 
 
 def make_singular(word: str) -> str:

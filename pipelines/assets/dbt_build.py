@@ -58,7 +58,7 @@ def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> B
     try:
         marts = open_marts(settings)
         with marts.turn("build the models") as turn:
-            known = _read_known(settings, mirror, manifest, marts.list_relations())
+            known = _read_known(settings, mirror, manifest, marts.list_relations(_schemas(manifest)))
             plan = plan_build(manifest, request.selected, known)
             if not plan.build:
                 _note_the_rest(mirror, plan)
@@ -107,9 +107,13 @@ def _read_known(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any],
 
 
 def relation_of(manifest: Mapping[str, Any], model: str) -> Relation:
-    """Return the schema and name of a model's table or view."""
+    """Return the schema and name of a model's table or view, in small letters."""
     node = manifest["nodes"][model]
-    return node["schema"], node.get("alias") or node["name"]
+    return node["schema"].lower(), (node.get("alias") or node["name"]).lower()
+
+
+def _schemas(manifest: Mapping[str, Any]) -> set[str]:
+    return {relation_of(manifest, key)[0] for key, node in manifest["nodes"].items() if node["resource_type"] in BUILT_TYPES}
 
 
 def _arguments(manifest: Mapping[str, Any], plan: BuildPlan) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 from pipelines.catalog.problem import Path, Problem, name_unknown
 from pipelines.gates.declaration import check_declaration, did_you_mean
 from pipelines.gates.rules import RULES
-from pipelines.names import make_asset_name
+from pipelines.names import find_namesake, make_asset_name
 from pipelines.sync.spec import Expectation
 
 EXPECTATION_SETTINGS = ("on_failure", "mostly")
@@ -38,6 +38,7 @@ def _items(value: object) -> Sequence[Any]:
 def _collisions(tables: Sequence[Any]) -> Iterator[Problem]:
     folded: dict[str, str] = {}
     assets: dict[str, str] = {}
+    named = {table["name"].casefold() for table in tables if isinstance(table, Mapping) and isinstance(table.get("name"), str)}
     for number, table in enumerate(tables):
         name = table.get("name") if isinstance(table, Mapping) else None
         if not isinstance(name, str):
@@ -51,6 +52,8 @@ def _collisions(tables: Sequence[Any]) -> Iterator[Problem]:
         elif other != name:
             told = f"`{other}` and `{name}` are one name to the warehouse, which takes no notice of capitals"
             yield Problem(where, told, ANOTHER_NAME)
+        elif (first := find_namesake(name)) and first.casefold() in named:
+            yield Problem(where, f"`{name}` is what the warehouse would call an older table of `{first}`, or a copy of it", ANOTHER_NAME)
         elif namesake != name:
             told = f"`{namesake}` and `{name}` are one name in the lineage: `{make_asset_name(name)}`"
             yield Problem(where, told, ANOTHER_NAME)

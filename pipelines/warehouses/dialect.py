@@ -4,7 +4,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import pyarrow as pa
 
@@ -14,12 +14,35 @@ from pipelines.sync.shape import Column
 from pipelines.sync.spec import TableSpec
 
 NAMED = re.compile(r"\$([a-z_][a-z_0-9]*)")  # a parameter in a statement
+OF_TABLE = "source_name = $source and table_name = $table"  # the condition that `names_of` has the values for
 INSTANT = pa.timestamp("us", tz="UTC")
 
 
 def is_instant(arrow_type: pa.DataType) -> bool:
     """Whether values of a type are instants, which are in a day only where the time zone is said."""
     return pa.types.is_timestamp(arrow_type) and arrow_type.tz is not None
+
+
+class Named(Protocol):
+    """A table by its names: a ``TableSpec``, or a ``TableName``."""
+
+    @property
+    def source(self) -> str: ...  # noqa: D102
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+
+class TableName(NamedTuple):
+    """What is known of a table that is told by the warehouse alone."""
+
+    source: str
+    name: str
+
+
+def names_of(table: Named) -> dict[str, str]:
+    """Return the values of ``OF_TABLE``."""
+    return {"source": table.source, "table": table.name}
 
 
 def as_rows(rows: Sequence[Sequence[Any]]) -> str:
@@ -36,7 +59,6 @@ class Dialect(ABC):
     create: ClassVar[str] = "create table"  # how a raw table is made
     json: ClassVar[str] = "varchar"  # the type of JSON that is kept as it is written
     new_id: ClassVar[str]  # makes an id that nothing else has
-    merged: ClassVar[str] = ""  # what a MERGE ends with, so that it tells what it did
     types: ClassVar[dict[pa.DataType, str]]
 
     @abstractmethod
@@ -84,12 +106,12 @@ class Dialect(ABC):
         """Return the texts of an array that was fetched."""
 
     @abstractmethod
-    def widen(self, table: str, column: Column) -> list[str]:
+    def widen(self, table: str, before: Column, after: Column) -> list[str]:
         """Return the DDL that gives a column a type which holds every old value."""
 
     @abstractmethod
-    def count_merged(self, rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
-        """Return how many rows a MERGE inserted and updated, from what it returned."""
+    def comments(self, table: str, comment: str | None, columns: Sequence[Column]) -> list[str]:
+        """Return the DDL that gives a table and its columns their comments."""
 
     def type_of(self, arrow_type: pa.DataType) -> str:
         """Return the column type that holds every value of ``arrow_type``."""
@@ -101,11 +123,11 @@ class Dialect(ABC):
         """Return a comment as a literal, because DDL takes no parameters."""
         return "null" if text is None else "'" + text.replace("'", "''") + "'"
 
-    def schema_name(self, spec: TableSpec) -> str:
+    def schema_name(self, spec: Named) -> str:
         """Return the schema of a source's raw tables."""
         return self.quote(f"raw_{spec.source}")
 
-    def raw_table(self, spec: TableSpec) -> str:
+    def raw_table(self, spec: Named) -> str:
         """Return the name of a raw table."""
         return f"{self.schema_name(spec)}.{self.quote(spec.name)}"
 
@@ -145,6 +167,10 @@ class Run(ABC):
         """Run one statement."""
 
     @abstractmethod
+    def merge(self, statement: str, **parameters: Any) -> tuple[int, int]:  # noqa: ANN401 - SQL values
+        """Run a MERGE, and return how many rows it inserted and updated."""
+
+    @abstractmethod
     def columns(self, spec: TableSpec, kept_as: str | None = None) -> dict[str, str]:
         """Return the columns of a raw table, or of what it was once, and their types as the warehouse names them."""
 
@@ -153,8 +179,12 @@ class Run(ABC):
         """Return what ``columns`` calls a type."""
 
     @abstractmethod
-    def keep_table(self, spec: TableSpec, version: int) -> None:
-        """Keep a raw table under another name, see ``load_ddl.kept_name``, so that it can be loaded anew."""
+    def make_schema(self, spec: TableSpec) -> None:
+        """Create the schema of a raw table, unless it is there."""
+
+    @abstractmethod
+    def clear_name(self, spec: TableSpec, version: int) -> None:
+        """Have the raw table's name for another one: what stands under it stays under ``load_ddl.kept_name``, by the end of the load."""
 
     @abstractmethod
     def stage_landed(self, load: StagedLoad) -> None:
@@ -169,5 +199,5 @@ class Run(ABC):
         """Make a temporary table of a few values."""
 
     @abstractmethod
-    def tables(self, spec: TableSpec) -> list[str]:
+    def tables(self, spec: Named) -> list[str]:
         """Return the names of the tables in a raw table's schema."""

@@ -1,5 +1,6 @@
 """DuckDB's SQL where it is not Snowflake's, and what runs it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -11,9 +12,10 @@ from pipelines.sync.model import StagedLoad
 from pipelines.sync.shape import Column
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import load_ddl
-from pipelines.warehouses.dialect import NAMED, Dialect, Run, as_rows
+from pipelines.warehouses.dialect import NAMED, Dialect, Named, Run, as_rows
 from pipelines.warehouses.load_quarantine import EXCLUDED
 
+ACTIONS = 100_000  # of a MERGE, fetched at once
 _COLUMNS = "select column_name, data_type from duckdb_columns() where schema_name = $schema and table_name = $table"
 
 
@@ -22,7 +24,6 @@ class DuckDBDialect(Dialect):
 
     json = "json"
     new_id = "uuid()"
-    merged = " returning merge_action"
     types: ClassVar = {
         pa.bool_(): "boolean",
         pa.binary(): "blob",
@@ -99,14 +100,14 @@ class DuckDBDialect(Dialect):
         """Return the texts of a list."""
         return tuple(value)
 
-    def widen(self, table: str, column: Column) -> list[str]:
+    def widen(self, table: str, _before: Column, after: Column) -> list[str]:
         """Return the DDL that widens a column."""
-        return [f"alter table {table} alter column {self.quote(column.name)} type {self.type_of(column.arrow_type)}"]
+        return [f"alter table {table} alter column {self.quote(after.name)} type {self.type_of(after.arrow_type)}"]
 
-    def count_merged(self, rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
-        """Return how many rows were inserted and updated."""
-        actions = [str(action) for (action,) in rows]
-        return actions.count("INSERT"), actions.count("UPDATE")
+    def comments(self, table: str, comment: str | None, columns: Sequence[Column]) -> list[str]:
+        """Return the DDL of comments."""
+        each = [f"comment on column {table}.{self.quote(one.name)} is {self.comment(one.comment)}" for one in columns]
+        return [f"comment on table {table} is {self.comment(comment)}", *each]
 
 
 class DuckDBRun(Run):
@@ -125,9 +126,20 @@ class DuckDBRun(Run):
 
     def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
         """Run one statement."""
+        return self._execute(statement, parameters).fetchall()
+
+    def _execute(self, statement: str, parameters: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
         self._statements += 1
         used = {name: parameters[name] for name in NAMED.findall(statement) if name in parameters}
-        return self._connection.execute(statement, used or None).fetchall()
+        return self._connection.execute(statement, used or None)
+
+    def merge(self, statement: str, **parameters: Any) -> tuple[int, int]:  # noqa: ANN401 - SQL values
+        """Run a MERGE. DuckDB tells what it did of each row alone: fetched in batches, or a big load would fill the memory with words."""
+        found: Counter[str] = Counter()
+        result = self._execute(f"{statement} returning merge_action", parameters)
+        while rows := result.fetchmany(ACTIONS):
+            found.update(action for (action,) in rows)
+        return found["INSERT"], found["UPDATE"]
 
     def columns(self, spec: TableSpec, kept_as: str | None = None) -> dict[str, str]:
         """Return the columns of a raw table."""
@@ -137,13 +149,17 @@ class DuckDBRun(Run):
         """Return what DuckDB calls a type."""
         return str(self(f"select typeof(null::{type_})")[0][0])
 
-    def tables(self, spec: TableSpec) -> list[str]:
+    def tables(self, spec: Named) -> list[str]:
         """Return the names of the tables in a raw table's schema."""
         found = self("select table_name from duckdb_tables() where schema_name = $schema", schema=f"raw_{spec.source}")
         return [name for (name,) in found]
 
-    def keep_table(self, spec: TableSpec, version: int) -> None:
-        """Keep a raw table under another name."""
+    def make_schema(self, spec: TableSpec) -> None:
+        """Create a schema."""
+        self(f"create schema if not exists {self.dialect.schema_name(spec)}")
+
+    def clear_name(self, spec: TableSpec, version: int) -> None:
+        """Rename what stands under the raw table's name."""
         self(load_ddl.keep_table(self.dialect, spec, version, self.tables(spec)))
 
     def stage_landed(self, load: StagedLoad) -> None:

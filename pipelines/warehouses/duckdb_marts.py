@@ -23,8 +23,8 @@ class DuckDBMarts:
         """Queue for the file."""
         return take_turn(self._file, purpose, self._lock_wait_seconds)
 
-    def list_relations(self) -> "frozenset[Relation]":
-        """Return every table and view of the file; none if there is no file."""
+    def list_relations(self, schemas: "Iterable[str]") -> "frozenset[Relation]":
+        """Return every table and view of some schemas; none if there is no file."""
         if not self._file.exists():
             return frozenset()
         with open_file(self._file, "list tables", self._lock_wait_seconds, read_only=True) as connection:
@@ -32,7 +32,8 @@ class DuckDBMarts:
                 "select schema_name, table_name from duckdb_tables() where not internal "
                 "union select schema_name, view_name from duckdb_views() where not internal"
             ).fetchall()
-            return frozenset((schema, name) for schema, name in found)
+            wanted = set(schemas)
+            return frozenset((schema.lower(), name.lower()) for schema, name in found if schema.lower() in wanted)
 
     def count_rows(self, relations: "Iterable[Relation]") -> "dict[Relation, int]":
         """Return the number of rows of each table; asks nothing for no relations."""
@@ -43,9 +44,10 @@ class DuckDBMarts:
             tables = connection.execute("select schema_name, table_name from duckdb_tables() where not internal").fetchall()
             counts = {}
             for schema, name in tables:
-                if (schema, name) in wanted:
+                relation = (schema.lower(), name.lower())
+                if relation in wanted:
                     ((count,),) = connection.execute(f"select count(*) from {quote(schema)}.{quote(name)}").fetchall()
-                    counts[schema, name] = int(count)
+                    counts[relation] = int(count)
             return counts
 
     @contextmanager

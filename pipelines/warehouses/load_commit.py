@@ -5,7 +5,7 @@ What comes before it, the raw table's columns and the session's own tables, is p
 
 import json
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from pipelines.errors import LandingCorrupt, LoadConflict
 from pipelines.sync import codec
@@ -14,7 +14,7 @@ from pipelines.sync.plan import is_reread
 from pipelines.sync.steps import step
 from pipelines.warehouses import load_marks
 from pipelines.warehouses import load_sql as sql
-from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.dialect import OF_TABLE, Run, names_of
 from pipelines.warehouses.load_days import count_skipped, record_days, void_days
 from pipelines.warehouses.load_masks import drop_masked, redact_table
 from pipelines.warehouses.load_quarantine import find_still_bad, forget_quarantine, replace_quarantine, stage_aside
@@ -25,7 +25,16 @@ LEDGER = (
     *("rows_superseded", "rows_quarantined", "rows_deleted", "total_rows", "quarantined_open", "chunks", "bytes", "files"),
     *("schema_version", "token", "planned_at", "data_as_of", "committed_at", "released_by", "statements"),
 )
+STANDS = f"{OF_TABLE} and token = $token and load_id is not distinct from $base"  # the fence
 TO_COME = 3  # statements when the ledger is written: itself, the fence and the COMMIT
+
+
+class Staged(NamedTuple):
+    """How many rows there are in the tables of a load's session, by their names; see ``load_sql``."""
+
+    landed: int
+    excluded: int
+    aside: int
 
 
 class Commit:
@@ -38,9 +47,9 @@ class Commit:
         """Keep what runs a statement, and the load."""
         self._run, self._load, self._now = run, load, datetime.now(UTC)
         self._to = run.dialect
-        self._is_reread = self._is_remade = False
+        self._is_reread = self._is_remade = self._is_quarantining = False
         self._later: list[tuple[str, dict[str, Any]]] = []
-        self._names = {"source": load.spec.source, "table": load.spec.name}
+        self._names = names_of(load.spec)
 
     def prepare(self) -> None:
         """Fit the raw table to the load, and stage it. Raises ``LoadConflict`` if the fence does not hold any more."""
@@ -58,14 +67,16 @@ class Commit:
             self._run(statement, **parameters)
         with step("load.rows"):
             counts = self._move_rows()
+        # In one order everywhere, first the days and then the quarantine: loads of two tables wait for each other's locks there.
+        record_days(self._run, self._load, self._now)
         with step("load.quarantine"):
-            replace_quarantine(self._run, self._load, self._now)
+            if self._is_quarantining:
+                replace_quarantine(self._run, self._load, self._now)
             if self._is_remade:
                 redact_table(self._run, self._load, self._now)
             if self._load.forgotten_by:
                 forget_quarantine(self._run, self._load, self._now)
         with step("commit.ledger"):
-            record_days(self._run, self._load, self._now)
             entry = self._record(counts)
         with step("commit.fence"):
             self._advance_watermark()
@@ -73,8 +84,7 @@ class Commit:
 
     def _is_ours(self) -> bool:
         load = self._load
-        stands = "source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base"
-        found = self._run(f"select 1 from daybreak.watermarks where {stands}", **self._names, token=load.token, base=load.plan.base_load_id)
+        found = self._run(f"select 1 from daybreak.watermarks where {STANDS}", **self._names, token=load.token, base=load.plan.base_load_id)
         return bool(found)
 
     def _note(self, statement: str, **parameters: Any) -> None:  # noqa: ANN401 - SQL values
@@ -82,7 +92,7 @@ class Commit:
 
     def _prepare_table(self) -> None:
         load = self._load
-        stored = self._run("select watermark from daybreak.watermarks where source_name = $source and table_name = $table", **self._names)
+        stored = self._run(f"select watermark from daybreak.watermarks where {OF_TABLE}", **self._names)
         before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
         self._is_reread = is_reread(load.spec, before, load.changes, load.plan.mask_key_id)
         self._is_remade = is_reread(load.spec, before, (), load.plan.mask_key_id)
@@ -90,7 +100,7 @@ class Commit:
         if self._is_remade:
             drop_masked(self._run, load)
         known = self._run(
-            "select 1 from daybreak.schema_versions where source_name = $source and table_name = $table and version = $version",
+            f"select 1 from daybreak.schema_versions where {OF_TABLE} and version = $version",
             **self._names,
             version=load.plan.schema_version,
         )
@@ -103,31 +113,35 @@ class Commit:
         load = self._load
         self._run.stage_landed(load)
         stage_aside(self._run, load)
-        self._run.make_rows("skipped", {"day": "date"}, [(day.day,) for day in load.skipped_days])
-        self._run.make_rows("changed", {"day": "date"}, [(day.day,) for day in load.days])
-        find_still_bad(self._run, load)
+        if load.spec.partition:
+            self._run.make_rows("skipped", {"day": "date"}, [(day.day,) for day in load.skipped_days])
+            self._run.make_rows("changed", {"day": "date"}, [(day.day,) for day in load.days])
+        # Nothing that stepped aside or waits: nothing to open and nothing to close.
+        self._is_quarantining = load.quarantined > 0 or self._count_open() > 0
+        if self._is_quarantining:
+            find_still_bad(self._run, load)
         # A table where MERGE and the counts look again.
         self._run.stage_accepted(sql.accepted(self._to, load), is_read_once=not (load.spec.key and self._has_rows()))
 
     def _move_rows(self) -> Counts:
         load, spec = self._load, self._load.spec
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
-        before, is_filled = self._total(), self._has_rows()
+        standing = self._count(self._to.raw_table(spec))
+        before, is_filled = standing - load_marks.count_marked(self._run, load), standing > 0
         void_days(self._run, load, self._now, is_filled=is_filled, is_reread=self._is_reread)
-        landed = self._count("landed")
+        staged = self._count_staged()
         deleted, marked_before = load_marks.delete_vanished(self._run, load, **stamp) if is_filled else (0, 0)
         if load.plan.window.columns:
-            return self._fill_columns(self._count("staged"), before)
+            return self._fill_columns(staged, before)
         if not load.may_repeat_keys and self._has_repeated_keys():  # told before MERGE, which refuses them in its own words
             raise self._unbalanced("a key stands in two rows of it")
         if spec.key and is_filled:
             back = load_marks.count_back(self._run, load)
-            new, changed = self._to.count_merged(self._run(sql.merge(self._to, load), **stamp))
+            new, changed = self._run.merge(sql.merge(self._to, load), **stamp)
             inserted, updated = new + back, changed - back
             unchanged = int(self._run(sql.count_unchanged(self._to, load), **stamp)[0][0])
         else:
             inserted, updated, unchanged = int(self._run(sql.insert(self._to, load), **stamp)[0][0]), 0, 0
-        quarantined = self._count("aside")
         skipped = count_skipped(self._run, load)
         counts = Counts(
             read=load.rows_read,
@@ -135,31 +149,30 @@ class Commit:
             updated=updated,
             # Counted, not what is left over: a row that was dropped on the way makes the load not balance.
             unchanged=unchanged + skipped,
-            superseded=self._superseded_rows(),
-            quarantined=quarantined,
+            superseded=self._superseded_rows(staged),
+            quarantined=staged.aside,
             deleted=deleted,
         )
-        if not self._is_sound(counts, landed) or self._total() != before + inserted - (deleted - marked_before):
+        if not self._is_sound(counts, staged) or self._total() != before + inserted - (deleted - marked_before):
             raise self._unbalanced(counts)
         return counts
 
-    def _fill_columns(self, staged: int, total: int) -> Counts:
+    def _fill_columns(self, staged: Staged, total: int) -> Counts:
         """Give rows that stand the values of new columns. Rows that are not there, or changed since, are of a later load."""
-        load = self._load
+        load, good = self._load, self._count("staged")
         standing = int(self._run(sql.count_standing(self._to, load))[0][0])
         stamp = {"load_id": load.plan.load_id, "loaded_at": self._now}
         updated = int(self._run(sql.fill(self._to, load), **stamp)[0][0])
-        aside = self._count("aside")
-        counts = Counts(load.rows_read, updated=updated, unchanged=standing - updated, superseded=staged - standing, quarantined=aside)
-        if not counts.is_balanced or staged + aside != load.rows_read or self._total() != total or self._has_repeated_keys():
+        counts = Counts(load.rows_read, updated=updated, unchanged=standing - updated, superseded=good - standing, quarantined=staged.aside)
+        if not counts.is_balanced or good + staged.aside != load.rows_read or self._total() != total or self._has_repeated_keys():
             raise self._unbalanced(counts)
         return counts
 
-    def _is_sound(self, counts: Counts, landed: int) -> bool:
+    def _is_sound(self, counts: Counts, staged: Staged) -> bool:
         """Whether the counts agree with what landed; nothing but a row that was read twice may be superseded."""
         load = self._load
         # Of a row that was read twice, a version that stepped aside may be superseded too, so not those in quarantine are compared.
-        is_told = landed == load.rows_read and self._count("excluded") == load.quarantined
+        is_told = staged.landed == load.rows_read and staged.excluded == load.quarantined
         return is_told and counts.is_balanced and (load.may_repeat_keys or counts.superseded == 0)
 
     def _has_repeated_keys(self) -> bool:
@@ -168,11 +181,11 @@ class Commit:
             return False
         return bool(self._run(f"select 1 from staged group by {sql.key_list(self._to, self._load.spec)} having count(*) > 1 limit 1"))
 
-    def _superseded_rows(self) -> int:
+    def _superseded_rows(self, staged: Staged) -> int:
         """Count the versions of rows that were read twice and are not the ones that count, good and bad."""
         if not self._load.may_repeat_keys:
             return 0
-        return int(self._run(sql.count_repeated(self._to, self._load))[0][0]) + self._count("excluded") - self._count("aside")
+        return int(self._run(sql.count_repeated(self._to, self._load))[0][0]) + staged.excluded - staged.aside
 
     def _unbalanced(self, counts: Counts | str) -> LandingCorrupt | LoadConflict:
         if not self._is_ours():  # another run changed the table while this one counted
@@ -187,8 +200,7 @@ class Commit:
 
     def _record(self, counts: Counts) -> LedgerEntry:
         load, plan = self._load, self._load.plan
-        where = "where source_name = $source and table_name = $table and state = 'open'"
-        is_open = int(self._run(f"select count(*) from daybreak.quarantine {where}", **self._names)[0][0])
+        open_entries = self._count_open() if self._is_quarantining else 0
         window = {
             "column": plan.window.column,
             "lower": plan.window.lower,
@@ -210,7 +222,7 @@ class Commit:
             schema_version=plan.schema_version,
             chunks=len(load.chunks),
             bytes=sum(chunk.bytes for chunk in load.chunks),
-            quarantined_open=is_open,
+            quarantined_open=open_entries,
             token=load.token,
             statements=self._run.statements + TO_COME,
         )
@@ -229,7 +241,7 @@ class Commit:
             rows_quarantined=counts.quarantined,
             rows_deleted=counts.deleted,
             total_rows=entry.total_rows,
-            quarantined_open=is_open,
+            quarantined_open=open_entries,
             chunks=entry.chunks,
             bytes=entry.bytes,
             files=json.dumps([{"file": chunk.file_name, "rows": chunk.rows, "sha256": chunk.sha256} for chunk in load.chunks]),
@@ -247,8 +259,7 @@ class Commit:
         """Move the watermark on: the one statement that fails if another run was here since this load was planned."""
         load = self._load
         ((moved, *_),) = self._run(
-            "update daybreak.watermarks set load_id = $load_id, watermark = $watermark, committed_at = $now "
-            "where source_name = $source and table_name = $table and token = $token and load_id is not distinct from $base",
+            f"update daybreak.watermarks set load_id = $load_id, watermark = $watermark, committed_at = $now where {STANDS}",
             **self._names,
             load_id=load.plan.load_id,
             watermark=codec.dump(codec.WATERMARK, load.watermark),
@@ -274,6 +285,13 @@ class Commit:
 
     def _has_rows(self) -> bool:
         return bool(self._run(f"select 1 from {self._to.raw_table(self._load.spec)} limit 1"))
+
+    def _count_open(self) -> int:
+        return int(self._run(f"select count(*) from daybreak.quarantine where {OF_TABLE} and state = 'open'", **self._names)[0][0])
+
+    def _count_staged(self) -> Staged:
+        counts = ", ".join(f"(select count(*) from {name})" for name in Staged._fields)
+        return Staged(*map(int, self._run(f"select {counts}")[0]))
 
     def _count(self, relation: str) -> int:
         return int(self._run(f"select count(*) from {relation}")[0][0])

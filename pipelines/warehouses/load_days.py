@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pipelines.sync.model import StagedLoad
 from pipelines.warehouses import load_sql as sql
-from pipelines.warehouses.dialect import Run, as_rows
+from pipelines.warehouses.dialect import OF_TABLE, Run, as_rows, names_of
 from pipelines.warehouses.load_quarantine import touched_days
 
 
@@ -28,9 +28,8 @@ def void_days(run: Run, load: StagedLoad, now: datetime, *, is_filled: bool, is_
 def record_days(run: Run, load: StagedLoad, now: datetime) -> None:
     """Record what was read of each day of the load."""
     if load.days:
-        names = {"source": load.spec.source, "table": load.spec.name}
-        mine = "source_name = $source and table_name = $table"
-        run(f"delete from daybreak.windows where {mine} and {sql.is_one_of('windows.day', 'select day from changed')}", **names)
+        names = names_of(load.spec)
+        run(f"delete from daybreak.windows where {OF_TABLE} and {sql.is_one_of('windows.day', 'select day from changed')}", **names)
         read = run.dialect.rows("rows", {"day": "date", "row_count": "bigint", "digest": "varchar"})
         run(
             "insert into daybreak.windows (source_name, table_name, day, row_count, digest, load_id, committed_at) "
@@ -58,10 +57,8 @@ def _void_strayed(run: Run, load: StagedLoad, now: datetime, *, is_every: bool) 
 
 def _void(run: Run, load: StagedLoad, now: datetime, which: str) -> None:
     run(
-        "update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now "
-        f"where source_name = $source and table_name = $table and {which}",
-        source=load.spec.source,
-        table=load.spec.name,
+        f"update daybreak.windows set digest = '', load_id = $load_id, committed_at = $now where {OF_TABLE} and {which}",
+        **names_of(load.spec),
         load_id=load.plan.load_id,
         now=now,
     )

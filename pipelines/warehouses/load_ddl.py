@@ -2,11 +2,10 @@
 
 from collections.abc import Collection, Sequence
 
+from pipelines.names import OLDER, first_name
 from pipelines.sync.shape import Column, SchemaChange
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses.dialect import Dialect
-
-OLDER = "_before_v"
 
 
 def create_table(to: Dialect, spec: TableSpec, columns: tuple[Column, ...]) -> str:
@@ -32,7 +31,7 @@ def apply_changes(to: Dialect, spec: TableSpec, changes: Sequence[SchemaChange],
         if change.after and change.kind in ("add", "retype"):
             statements.append(add_column(to, table, change.after.name, to.type_of(change.after.arrow_type)))
         elif change.after and change.kind == "widen":
-            statements += to.widen(table, change.after)
+            statements += to.widen(table, change.before or change.after, change.after)
     return statements
 
 
@@ -68,6 +67,11 @@ def rename_column(to: Dialect, table: str, old: str, new: str) -> str:
 def keep_table(to: Dialect, spec: TableSpec, version: int, tables: Collection[str]) -> str:
     """Return the DDL that keeps the raw table under a name that none of ``tables`` has, so that it can be loaded anew."""
     return f"alter table {to.raw_table(spec)} rename to {to.quote(kept_name(spec.name, version, {name.casefold() for name in tables}))}"
+
+
+def is_older(name: str) -> bool:
+    """Whether a column is kept from an older version."""
+    return first_name(name) != name
 
 
 def kept_name(name: str, version: int, taken: Collection[str]) -> str:

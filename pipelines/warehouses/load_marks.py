@@ -4,6 +4,7 @@ A row is marked by the load that finds it gone from the source, and loses its ma
 statements are ``load_sql``'s. Not here: what a comparison makes of such rows (``parity_side``).
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from pipelines.sync.model import StagedLoad, Watermark
@@ -28,10 +29,10 @@ def make_room(run: Run, load: StagedLoad, before: Watermark | None) -> tuple[str
     return DELETED_AT, kept
 
 
-def add_column(run: Run, load: StagedLoad) -> None:
+def add_column(run: Run, load: StagedLoad, standing: Collection[str]) -> None:
     """Give the raw table the column, if it is to have it and has not."""
-    if load.watermark.has_marks:
-        run(f"alter table {run.dialect.raw_table(load.spec)} add column if not exists {run.dialect.mark_column}")
+    if load.watermark.has_marks and DELETED_AT not in standing:
+        run(f"alter table {run.dialect.raw_table(load.spec)} add column {run.dialect.mark_column}")
 
 
 def count_marked(run: Run, load: StagedLoad) -> int:

@@ -5,20 +5,21 @@ The raw table's own columns are ``load_shape``'s; what a store keeps of deleted 
 
 import json
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from pipelines.names import OLDER, first_name
 from pipelines.sync import codec
 from pipelines.sync.model import StagedLoad
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import Run, as_rows
-from pipelines.warehouses.load_ddl import OLDER, drop_column
+from pipelines.warehouses.dialect import OF_TABLE, Run, as_rows, names_of
+from pipelines.warehouses.load_ddl import drop_column
 
 MASKED = "(masked)"
-PAGE_ROWS = 1000
-_MINE = "source_name = $source and table_name = $table"
+PAGE_ROWS = 100
+PAGE_BYTES = 4 * 2**20  # in one value, beside a text that may be as long again
 
 
 def drop_masked(run: Run, load: StagedLoad) -> None:
@@ -26,7 +27,7 @@ def drop_masked(run: Run, load: StagedLoad) -> None:
     masked = {name.casefold() for name in names_ever_masked(run, load)} if load.spec.masks else set()
     for table in find_kept_tables(run, load.spec) if masked else ():
         for name in run.columns(load.spec, table):
-            if re.sub(rf"{OLDER}\d+$", "", name, flags=re.IGNORECASE).casefold() in masked:
+            if first_name(name).casefold() in masked:
                 run(drop_column(run.dialect, f"{run.dialect.schema_name(load.spec)}.{run.dialect.quote(table)}", name))
 
 
@@ -34,7 +35,7 @@ def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
     """Mask the quarantine's entries of earlier loads, forget the defaults of masked columns, and note that there are traces."""
     if not load.spec.masks:
         return
-    names = {"source": load.spec.source, "table": load.spec.name}
+    names = names_of(load.spec)
     schemas = _read_schemas(run, load)
     masked = _names_ever(load, [schema for schema, _ in schemas.values()])
     _redact_quarantine(run, load, masked)
@@ -44,7 +45,7 @@ def redact_table(run: Run, load: StagedLoad, now: datetime) -> None:
         told = [one for one in changes if not one.startswith(tuple(f"the default of {name} is" for name in masked))]
         if (cleaned, told) != (schema, changes):
             run(
-                f"update daybreak.schema_versions set table_schema = $schema, changes = $changes where {_MINE} and version = $version",
+                f"update daybreak.schema_versions set table_schema = $schema, changes = $changes where {OF_TABLE} and version = $version",
                 **names,
                 version=version,
                 schema=codec.dump(codec.SCHEMA, cleaned),
@@ -66,7 +67,7 @@ def names_ever_masked(run: Run, load: StagedLoad) -> set[str]:
 
 def _read_schemas(run: Run, load: StagedLoad) -> dict[int, tuple[TableSchema, list[str]]]:
     versions = run(
-        f"select version, table_schema, coalesce(changes, '[]') from daybreak.schema_versions where {_MINE}",
+        f"select version, table_schema, coalesce(changes, '[]') from daybreak.schema_versions where {OF_TABLE}",
         source=load.spec.source,
         table=load.spec.name,
     )
@@ -85,21 +86,34 @@ def _names_ever(load: StagedLoad, schemas: Iterable[TableSchema]) -> set[str]:
 
 def _redact_quarantine(run: Run, load: StagedLoad, columns: Collection[str]) -> None:
     """Mask values in the text of rows; page by page, as there may be many, and each text once."""
-    which = f"{_MINE} and load_id <> $load_id"
-    names = {"source": load.spec.source, "table": load.spec.name, "load_id": load.plan.load_id}
+    which = f"{OF_TABLE} and load_id <> $load_id"
+    names = {**names_of(load.spec), "load_id": load.plan.load_id}
     page = f"select distinct original from daybreak.quarantine where {which} and original > $after order by original limit {PAGE_ROWS}"
     given = run.dialect.rows("rows", {"original": "varchar", "masked": "varchar"})
     after = ""
     while rows := run(page, after=after, **names):
         after = rows[-1][0]
         masked = [(text, _mask(text, columns)) for (text,) in rows]
-        if changed := [(text, new) for text, new in masked if new != text]:
+        for changed in _pages([(text, new) for text, new in masked if new != text]):
             run(
                 f"update daybreak.quarantine set original = given.masked from ({given}) given "
                 f"where {which} and quarantine.original = given.original",
                 rows=as_rows(changed),
                 **names,
             )
+
+
+def _pages(texts: Iterable[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
+    page: list[tuple[str, str]] = []
+    size = 0
+    for text, masked in texts:
+        if page and size + len(text.encode()) > PAGE_BYTES:
+            yield page
+            page, size = [], 0
+        page.append((text, masked))
+        size += len(text.encode())
+    if page:
+        yield page
 
 
 def _mask(original: str, columns: Collection[str]) -> str:

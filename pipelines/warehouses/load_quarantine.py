@@ -6,9 +6,8 @@ from datetime import datetime
 from pipelines.sync.model import NULL_KEY, StagedLoad
 from pipelines.sync.schema import DELETED_AT, is_restart
 from pipelines.warehouses import load_sql as sql
-from pipelines.warehouses.dialect import Dialect, Later, Run
+from pipelines.warehouses.dialect import OF_TABLE, Dialect, Later, Run, names_of
 
-_MINE = "source_name = $source and table_name = $table"
 _AS_BEFORE = (
     "aside.key = waiting.key and aside.column_name = waiting.column_name and aside.reason = waiting.reason "
     "and aside.original = waiting.original"
@@ -19,8 +18,9 @@ EXCLUDED = "_daybreak_file varchar, file_row_number bigint, key varchar, column_
 def stage_aside(run: Run, load: StagedLoad) -> None:
     """Make ``aside`` (of the rows that stepped aside, ``excluded``, those that go to quarantine) and ``asked`` (the window's keys)."""
     latest = _latest(run.dialect, load) if load.quarantined and load.may_repeat_keys else ""
-    run(f"create temporary table aside as select * from excluded{latest}")
-    run.make_rows("asked", {"key": "varchar"}, [(json.dumps(key, ensure_ascii=False),) for key in load.plan.window.keys])
+    run(f"create or replace temporary table aside as select * from excluded{latest}")
+    if load.plan.window.keys:
+        run.make_rows("asked", {"key": "varchar"}, [(json.dumps(key, ensure_ascii=False),) for key in load.plan.window.keys])
 
 
 def _latest(to: Dialect, load: StagedLoad) -> str:
@@ -43,8 +43,8 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     An entry that stands keeps its load and the time since which the row is bad. One whose row is good now is `fixed`, or
     `replayed` if the row was asked for; one whose row is gone is `fixed` too.
     """
-    names = _names(load)
-    mine = f"{_MINE} and state = 'open' and coalesce(key, '') not in (select key from still_bad)"
+    names = names_of(load.spec)
+    mine = f"{OF_TABLE} and state = 'open' and coalesce(key, '') not in (select key from still_bad)"
     good = f"key in ({_landed_open_keys(run.dialect, load)}) and key not in (select key from aside where key is not null)"
     closing = "update daybreak.quarantine set closed_at = $now, state ="
     for scope in _scopes(run.dialect, load):
@@ -54,7 +54,7 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     texts = "key, column_name, reason, original, day"
     known = "select key from still_bad"
     if load.plan.window.columns:
-        known = f"select key from daybreak.quarantine where {_MINE} and state = 'open' and key is not null"
+        known = f"select key from daybreak.quarantine where {OF_TABLE} and state = 'open' and key is not null"
     run(
         f"insert into daybreak.quarantine (source_name, table_name, {texts}, load_id, state, quarantined_at) "
         f"select $source, $table, {texts}, $load_id, 'open', $now from aside "
@@ -72,11 +72,7 @@ def replace_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
 def close_quarantine(later: Later, load: StagedLoad) -> None:
     """Close every open entry of a table that is loaded anew: its rows are all read again, under keys of another kind."""
     closed = "update daybreak.quarantine set state = 'fixed', closed_at = current_timestamp"
-    later(f"{closed} where {_MINE} and state = 'open'", **_names(load))
-
-
-def _names(load: StagedLoad) -> dict[str, str]:
-    return {"source": load.spec.source, "table": load.spec.name}
+    later(f"{closed} where {OF_TABLE} and state = 'open'", **names_of(load.spec))
 
 
 def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
@@ -91,14 +87,14 @@ def _mark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
     )
     run(
         f"update daybreak.quarantine set stale_load_id = older.stale_load_id from ({older}) older "
-        f"where {_MINE} and state = 'open' and quarantine.key = older.key",
+        f"where {OF_TABLE} and state = 'open' and quarantine.key = older.key",
         **names,
     )
 
 
 def _unmark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
     """Take the mark from entries whose older version is gone: it stood in another day than the row, and that day was loaded."""
-    marked = f"{_MINE} and state = 'open' and stale_load_id is not null"
+    marked = f"{OF_TABLE} and state = 'open' and stale_load_id is not null"
     if run(f"select 1 from daybreak.quarantine where {marked} limit 1", **names):
         to = run.dialect
         open_keys = f"select key from daybreak.quarantine where {marked}"
@@ -109,7 +105,7 @@ def _unmark_stale(run: Run, load: StagedLoad, names: dict[str, str]) -> None:
 
 def touched_days(to: Dialect, load: StagedLoad) -> str:
     """Return the SELECT of the days that rows which are read again one by one were in or are in, unless they are as bad as before."""
-    waiting = f"select * from daybreak.quarantine where {_MINE} and state = 'open'"
+    waiting = f"select * from daybreak.quarantine where {OF_TABLE} and state = 'open'"
     as_before = f"select waiting.key from ({waiting}) waiting join aside on {_AS_BEFORE}"
     moved = f"(select key from asked where key not in ({as_before}))"
     stood = (
@@ -122,8 +118,8 @@ def touched_days(to: Dialect, load: StagedLoad) -> str:
 
 def forget_quarantine(run: Run, load: StagedLoad, now: datetime) -> None:
     """Delete every entry of the asked keys, open or closed; note that, without naming them, and that there are traces of them."""
-    names = _names(load)
-    ((gone, *_),) = run(f"delete from daybreak.quarantine where {_MINE} and key in (select key from asked)", **names)
+    names = names_of(load.spec)
+    ((gone, *_),) = run(f"delete from daybreak.quarantine where {OF_TABLE} and key in (select key from asked)", **names)
     run(
         "insert into daybreak.forgotten values ($source, $table, $keys, $load_id, $who, $entries, $now)",
         **names,
@@ -163,14 +159,14 @@ def find_still_bad(run: Run, load: StagedLoad) -> None:
     run.make_rows("still_bad", {"key": "varchar"}, [])
     run(
         "insert into still_bad select distinct waiting.key "
-        f"from (select * from daybreak.quarantine where {_MINE} and state = 'open' and reason <> '{NULL_KEY}') waiting "
+        f"from (select * from daybreak.quarantine where {OF_TABLE} and state = 'open' and reason <> '{NULL_KEY}') waiting "
         # A table that is loaded anew has all its entries closed.
         f"join aside on {_AS_BEFORE}{' where false' if is_restart(load.spec, load.changes) else ''}",
-        **_names(load),
+        **names_of(load.spec),
     )
 
 
 def _landed_open_keys(to: Dialect, load: StagedLoad) -> str:
     """Return the SELECT of open quarantine keys that were read again: their parts are compared as text."""
-    waiting = f"select key from daybreak.quarantine where {_MINE} and state = 'open'"
+    waiting = f"select key from daybreak.quarantine where {OF_TABLE} and state = 'open'"
     return f"select waiting.key from ({waiting}) waiting join landed on {sql.key_matches(to, load, 'waiting.key', 'landed')}"

@@ -1,9 +1,9 @@
 """Gives a raw table the columns of a load. What a change may do at all is the engine's to say."""
 
 import json
-import re
 from collections.abc import Collection, Mapping
 
+from pipelines.names import first_name
 from pipelines.sync import codec
 from pipelines.sync.model import SchemaVersion, StagedLoad, Watermark
 from pipelines.sync.schema import DELETED_AT, is_restart, raw_columns
@@ -11,17 +11,16 @@ from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import load_ddl as ddl
 from pipelines.warehouses import load_marks
-from pipelines.warehouses.dialect import Later, Run
+from pipelines.warehouses.dialect import OF_TABLE, Later, Run, names_of
 from pipelines.warehouses.load_masks import names_ever_masked
 from pipelines.warehouses.load_quarantine import close_quarantine
 
-_MINE = "source_name = $source and table_name = $table"
-_FOLLOW = f"update daybreak.former_names set current_name = $now where {_MINE} and lower(current_name) = lower($was)"
+_FOLLOW = f"update daybreak.former_names set current_name = $now where {OF_TABLE} and lower(current_name) = lower($was)"
 
 
 def create_raw_table(run: Run, spec: TableSpec, schema: TableSchema) -> None:
     """Create the schema and the table of ``spec``, unless they are there."""
-    run(f"create schema if not exists {run.dialect.schema_name(spec)}")
+    run.make_schema(spec)
     run(ddl.create_table(run.dialect, spec, raw_columns(spec, schema)))
 
 
@@ -42,10 +41,8 @@ def record_version(run: Run | Later, spec: TableSpec, version: SchemaVersion, lo
 
 def comment_on(run: Run, spec: TableSpec, schema: TableSchema) -> None:
     """Give the raw table the source's comments."""
-    table = run.dialect.raw_table(spec)
-    run(f"comment on table {table} is {run.dialect.comment(schema.comment)}")
-    for column in raw_columns(spec, schema):
-        run(f"comment on column {table}.{run.dialect.quote(column.name)} is {run.dialect.comment(column.comment)}")
+    for statement in run.dialect.comments(run.dialect.raw_table(spec), schema.comment, raw_columns(spec, schema)):
+        run(statement)
 
 
 def fit_table(run: Run, later: Later, load: StagedLoad, before: Watermark | None, *, is_remade: bool) -> None:
@@ -56,47 +53,58 @@ def fit_table(run: Run, later: Later, load: StagedLoad, before: Watermark | None
     spec, to = load.spec, run.dialect
     table = to.raw_table(spec)
     if room := load_marks.make_room(run, load, before):
-        later(_FOLLOW, was=room[0], now=room[1], **_names(load))
-    standing = _columns(run, load)
-    if is_restart(spec, load.changes):
-        _begin_anew(run, later, load, standing)
-    else:
-        create_raw_table(run, spec, load.plan.schema)
-        for statement in ddl.apply_changes(to, spec, load.changes, load.plan.schema_version, _columns(run, load)):
-            run(statement)
-        _remember_names(later, load, standing)
-    load_marks.add_column(run, load)
-    actual = _columns(run, load)
+        later(_FOLLOW, was=room[0], now=room[1], **names_of(load.spec))
+    actual = _fit_columns(run, later, load)
+    load_marks.add_column(run, load, actual)
     if is_remade:
         masked = {name.casefold() for name in names_ever_masked(run, load)}
-        for name in (name for name in actual if _must_go(load, name, masked)):
+        for name in (stored for name, (stored, _) in actual.items() if _must_go(load, name, masked)):
             run(ddl.drop_column(to, table, name))
     was_hashed = {name for name, mask in ((before and before.masks) or {}).items() if mask == "hmac"}
     for column in load.columns:
-        found, wanted = actual.get(column.name.casefold()), to.type_of(column.arrow_type)
+        stored, found = actual.get(column.name.casefold(), (column.name, None))
+        wanted = to.type_of(column.arrow_type)
         # Rows that are not read again, as they are gone from the source, would keep clear text, or hashes beside it.
         is_other = found != run.type_name(wanted) or spec.masks.get(column.name) == "hmac" or column.name in was_hashed
         if found and is_remade and is_other:
-            run(ddl.drop_column(to, table, column.name))
+            run(ddl.drop_column(to, table, stored))
             found = None
         if not found:
             run(ddl.add_column(to, table, column.name, wanted))
 
 
-def _begin_anew(run: Run, later: Later, load: StagedLoad, standing: Mapping[str, str]) -> None:
+def _fit_columns(run: Run, later: Later, load: StagedLoad) -> dict[str, tuple[str, str]]:
+    """Make the table, or do to its columns what was done to the source's; return them. A table that fits is asked once."""
+    spec, version = load.spec, load.plan.schema_version
+    standing = _columns(run, load)
+    if is_restart(spec, load.changes):
+        _begin_anew(run, later, load, standing)
+        return _columns(run, load)
+    _remember_names(later, load, standing)
+    there = standing
+    if not there:
+        create_raw_table(run, spec, load.plan.schema)
+        there = _columns(run, load)
+    statements = ddl.apply_changes(run.dialect, spec, load.changes, version, there)
+    for statement in statements:
+        run(statement)
+    return _columns(run, load) if statements else there
+
+
+def _begin_anew(run: Run, later: Later, load: StagedLoad, standing: Mapping[str, tuple[str, str]]) -> None:
     """Keep the raw table under another name and make an empty one, with nothing committed of it.
 
     Columns that the source dropped are there too, without values, because models may name them.
     """
     spec, to = load.spec, run.dialect
-    run.keep_table(spec, load.plan.schema_version)
+    run.clear_name(spec, load.plan.schema_version)
     create_raw_table(run, spec, load.plan.schema)
     there = _columns(run, load)
-    for name, kind in standing.items():
-        if name not in there and not re.search(rf"{ddl.OLDER}\d+$", name):
-            run(ddl.add_column(to, to.raw_table(spec), name, kind))
+    for name, (stored, kind) in standing.items():
+        if name not in there and not ddl.is_older(name):
+            run(ddl.add_column(to, to.raw_table(spec), stored, kind))
     _remember_names(later, load, ())
-    later(f"delete from daybreak.windows where {_MINE}", **_names(load))
+    later(f"delete from daybreak.windows where {OF_TABLE}", **names_of(load.spec))
     close_quarantine(later, load)
 
 
@@ -106,27 +114,24 @@ def _must_go(load: StagedLoad, column: str, masked: Collection[str]) -> bool:
         return False  # the engine's: a mask of that name leaves out the source's
     is_older = column not in {name.casefold() for name in load.spec.masks} and column not in {one.name.casefold() for one in load.columns}
     is_dropped = column in {name.casefold() for name, kind in load.spec.masks.items() if kind == "drop"}
-    return is_dropped or (is_older and re.sub(rf"{ddl.OLDER}\d+$", "", column) in masked)
+    return is_dropped or (is_older and first_name(column) in masked)
 
 
 def _remember_names(later: Later, load: StagedLoad, standing: Collection[str]) -> None:
     """Note what renamed columns were called. Two that swap their names go through a name that nobody has."""
     for was, kept in ddl.make_room(load.changes, load.plan.schema_version, standing):
-        later(_FOLLOW, now=kept, was=was, **_names(load))
+        later(_FOLLOW, now=kept, was=was, **names_of(load.spec))
     renames = [
         (change.before.name, change.after.name) for change in load.changes if change.before and change.after and change.kind == "rename"
     ]
     for was, now in renames:
-        later(_FOLLOW, now=f"_moving_{now}", was=was, **_names(load))
+        later(_FOLLOW, now=f"_moving_{now}", was=was, **names_of(load.spec))
     for was, now in renames:
-        later(_FOLLOW, now=now, was=f"_moving_{now}", **_names(load))
-        later(f"delete from daybreak.former_names where {_MINE} and lower(former_name) = lower($was)", was=was, **_names(load))
-        later("insert into daybreak.former_names values ($source, $table, $was, $now)", was=was, now=now, **_names(load))
+        later(_FOLLOW, now=now, was=f"_moving_{now}", **names_of(load.spec))
+        later(f"delete from daybreak.former_names where {OF_TABLE} and lower(former_name) = lower($was)", was=was, **names_of(load.spec))
+        later("insert into daybreak.former_names values ($source, $table, $was, $now)", was=was, now=now, **names_of(load.spec))
 
 
-def _names(load: StagedLoad) -> dict[str, str]:
-    return {"source": load.spec.source, "table": load.spec.name}
-
-
-def _columns(run: Run, load: StagedLoad) -> dict[str, str]:
-    return {name.casefold(): kind for name, kind in run.columns(load.spec).items()}
+def _columns(run: Run, load: StagedLoad) -> dict[str, tuple[str, str]]:
+    """Return the raw table's columns by their folded names: the name as it stands, and the type."""
+    return {name.casefold(): (name, kind) for name, kind in run.columns(load.spec).items()}

@@ -67,7 +67,7 @@ def merge(to: Dialect, load: StagedLoad) -> str:
     return (
         f"merge into {to.raw_table(load.spec)} as target using staged on {on} "
         f"when matched and ({_differs(to, load)}{is_back}) then update set {', '.join(stamped)} "
-        f"when not matched then insert ({insert_columns(to, load)}) values ({_staged_values(to, load)}, $load_id, $loaded_at){to.merged}"
+        f"when not matched then insert ({insert_columns(to, load)}) values ({_staged_values(to, load)}, $load_id, $loaded_at)"
     )
 
 

@@ -10,7 +10,7 @@ from pipelines.warehouses import duckdb_file, is_snowflake
 if TYPE_CHECKING:
     import pyarrow as pa
 
-Relation = tuple[str, str]  # schema, name, as dbt's manifest has them
+Relation = tuple[str, str]  # schema, name, in small letters
 Ask = Callable[[str], "pa.Table"]
 
 
@@ -20,8 +20,8 @@ class Marts(Protocol):
     def turn(self, purpose: str) -> AbstractContextManager[int | None]:
         """Wait for one's turn, where only one process may write. Yields the descriptor that the turn stands on, if there is one."""
 
-    def list_relations(self) -> frozenset[Relation]:
-        """Return every table and view. MUST not wake a machine that is paid for."""
+    def list_relations(self, schemas: Iterable[str]) -> frozenset[Relation]:
+        """Return every table and view of some schemas. MUST not wake a machine that is paid for."""
 
     def count_rows(self, relations: Iterable[Relation]) -> dict[Relation, int]:
         """Return the number of rows of each table; views are not counted."""

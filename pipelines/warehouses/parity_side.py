@@ -11,6 +11,7 @@ from pipelines.sync.shape import Column
 from pipelines.sync.sides import NO_DAY, NULL_TEXT, NUMBER_DIGITS, Digest, HashedRow, Scope, Stretch
 from pipelines.warehouses.dialect import Dialect, Run, is_instant
 
+ASKED_ROWS = 50_000  # in one question: a list is one value, which Snowflake bounds
 Open = Callable[[str], AbstractContextManager[Run]]
 
 
@@ -65,8 +66,12 @@ class HashingSide:
         """Return the rows whose keys have these hashes now, in the scope or not."""
         plain = _plain(self._to, scope, _is_plain_key(self._to, scope) or "true")
         query = f"select texts, h, k from ({plain}) plain where k in ({self._to.members('hashes')})"
-        keys = {f"key_{n}": [row.key[n] for row in rows] for n in range(len(scope.spec.key))}
-        return [self._row(row) for row in self._ask(scope, query, hashes=[row.key_hash for row in rows], **keys)]
+        found: list[HashedRow] = []
+        for start in range(0, len(rows), ASKED_ROWS):
+            page = rows[start : start + ASKED_ROWS]
+            keys = {f"key_{n}": [row.key[n] for row in page] for n in range(len(scope.spec.key))}
+            found += [self._row(row) for row in self._ask(scope, query, hashes=[row.key_hash for row in page], **keys)]
+        return found
 
     def _row(self, row: Sequence[Any]) -> HashedRow:
         texts, row_hash, key_hash = row

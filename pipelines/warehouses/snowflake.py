@@ -6,22 +6,24 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from pipelines.errors import CommitUnknown, WarehouseUnavailable
+from pipelines.errors import CommitUnknown, PrerequisiteError, WarehouseUnavailable
 from pipelines.sync.model import LedgerEntry, StagedLoad
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.sides import ComparedBuckets, ParityResult
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 from pipelines.warehouses import state_tables
+from pipelines.warehouses.dialect import INSTANT, TableName
 from pipelines.warehouses.load_commit import Commit
 from pipelines.warehouses.parity_side import HashingSide
 from pipelines.warehouses.snowflake_access import open_sessions
-from pipelines.warehouses.snowflake_account import is_drivers, is_refused
+from pipelines.warehouses.snowflake_account import is_drivers, is_refusal
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
 from pipelines.warehouses.snowflake_limits import find_misfits
-from pipelines.warehouses.snowflake_run import SnowflakeRun
+from pipelines.warehouses.snowflake_run import HOME, SnowflakeRun
 from pipelines.warehouses.snowflake_swap import SWAPS, finish_swaps, make_beside, note_swap
 from pipelines.warehouses.sql_warehouse import SqlWarehouse
+from pipelines.warehouses.state_ledger import find_entry
 from pipelines.warehouses.state_parity import record_parity
 
 HAS_STATE = "select 1 from information_schema.tables where table_schema = 'DAYBREAK' and table_name = 'SWAPS'"
@@ -64,30 +66,37 @@ class SnowflakeWarehouse(SqlWarehouse):
                     note_swap(run, load, suffix)
                 entry = commit.apply()
             if suffix:
-                with step("commit.swap"):
+                with step("commit.swap"), _telling_of_the_swap(load.plan.load_id, load.spec.id):
                     finish_swaps(run, load.spec)
             return entry
 
     def find_load(self, load_id: str) -> LedgerEntry | None:
-        """Ask the ledger whether a load committed. Raises ``CommitUnknown`` while nobody answers."""
+        """Ask the ledger whether a load committed, and do what its commit has left to do. Raises ``CommitUnknown`` while nobody answers."""
         try:
-            return super().find_load(load_id)
+            with self._run(f"look for load {load_id}") as run:
+                entry = find_entry(run, load_id)
+                if entry:
+                    with _telling_of_the_swap(load_id, f"{entry.source}.{entry.table}"):
+                        finish_swaps(run, TableName(entry.source, entry.table))
+                return entry
         except WarehouseUnavailable as error:
             raise _unknown(load_id, str(error)) from error
 
     def erase_traces(self, *, is_settled: bool) -> None:
         """End the time travel of what was deleted or replaced; Snowflake clears it away in the background."""
         with self._run("erase deleted rows") as run:
-            named = run("select distinct source_name, table_name from daybreak.traces")
-            to = run.dialect
-            traced = [f"{to.quote(f'raw_{source}')}.{to.quote(table)}" for source, table in named]
-            for table in (*traced, "daybreak.quarantine", "daybreak.schema_versions"):
+            noted = run("select source_name, table_name, noted_at from daybreak.traces")
+            traced = {run.dialect.raw_table(TableName(source, table)) for source, table, _ in noted}
+            # It stays at 0: what is in time travel while the retention grows again is kept for longer.
+            for table in (*sorted(traced), "daybreak.quarantine", "daybreak.schema_versions"):
                 run(f"alter table if exists {table} set data_retention_time_in_days = 0")
-                run(f"alter table if exists {table} set data_retention_time_in_days = 1")
+            # Those that were read, and none that a load has noted since.
+            mine = f"noted_at in ({run.dialect.members('seen', run.dialect.types[INSTANT])})"
+            seen = [str(at) for *_, at in noted]
             if is_settled:
-                run("delete from daybreak.traces")
+                run(f"delete from daybreak.traces where {mine}", seen=seen)
             else:
-                run("update daybreak.traces set erased_at = $now where erased_at is null", now=datetime.now(UTC))
+                run(f"update daybreak.traces set erased_at = $now where erased_at is null and {mine}", now=datetime.now(UTC), seen=seen)
 
     def side(self) -> HashingSide:
         """Return what hashes the raw tables' rows; see ``Warehouse.side``."""
@@ -101,12 +110,12 @@ class SnowflakeWarehouse(SqlWarehouse):
     @contextmanager
     def _run(self, purpose: str) -> Iterator[SnowflakeRun]:
         with self._sessions.open(purpose) as run:
-            if not self._sessions.has_state:
+            if not run.is_prepared:
                 if not run(HAS_STATE):
                     for statement in (*state_tables.state_ddl(run.dialect), SWAPS):
                         run(statement)
-                self._sessions.has_state = True
-            run("use schema daybreak")  # where a session's own tables and stages are
+                run(f"use schema {HOME}")
+                run.is_prepared = True
             yield run
 
 
@@ -125,9 +134,26 @@ def _transaction(run: SnowflakeRun, load: StagedLoad | None = None) -> Iterator[
         try:
             run("commit")
         except Exception as error:
-            if load and is_drivers(error) and not is_refused(error):
+            if load and is_drivers(error) and not is_refusal(error):
                 raise _unknown(load.plan.load_id, str(error)) from error
             raise
+
+
+@contextmanager
+def _telling_of_the_swap(load_id: str, table: str) -> Iterator[None]:
+    """Tell what is wrong after the COMMIT, when the load's copy is to take the table's place, by what stands."""
+    try:
+        yield
+    except Exception as error:
+        if not is_drivers(error):
+            raise
+        if not is_refusal(error):
+            raise _unknown(load_id, str(error)) from error
+        raise PrerequisiteError(
+            [f"Load {load_id} of {table} is committed, and Snowflake refused to let it take the table's place: {error}"],
+            safe="Nothing is lost: it stands in a copy beside the table; readers see the table as it was before.",
+            remedy="Grant the role what is missing (deploy/snowflake/setup.sql has it all), and run again: the copy takes its place first.",
+        ) from error
 
 
 def _unknown(load_id: str, text: str) -> CommitUnknown:

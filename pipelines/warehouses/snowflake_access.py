@@ -1,6 +1,7 @@
 """Sessions on Snowflake: a few that are kept open while a process works."""
 
 import os
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from snowflake.connector import SnowflakeConnection
 
 LOCK_TIMEOUT_SECONDS = 600  # by default a statement waits half a day for another one's lock
+# The driver cancels a statement that takes longer, so it is longer than the hour that setup.sql has a warehouse allow.
+NETWORK_TIMEOUT_SECONDS = 3900
+IDLE_SECONDS = 1800  # Snowflake ends a session after four hours in which nothing was asked
 
 
 @lru_cache(maxsize=8)
@@ -30,34 +34,41 @@ class Sessions:
     def __init__(self, url: str) -> None:
         """Read the URL; nobody signs in before the first question."""
         self.account = read_url(url)
-        self.has_state = False  # the tables of schema `daybreak` were seen
-        self._idle: list[SnowflakeConnection] = []
+        self._idle: list[tuple[float, SnowflakeRun]] = []
         self._lock = Lock()
 
     @contextmanager
     def open(self, purpose: str) -> Iterator[SnowflakeRun]:
         """Yield a session whose statements say what they are for. After an error it is not used again: nobody knows what is open in it."""
-        with self._lock:
-            connection = self._idle.pop() if self._idle else None
+        run = self._take_idle()
         try:
-            connection = connection or self._sign_in()
-            run = SnowflakeRun(connection)
-            run.tag(purpose)
+            run = run or SnowflakeRun(self._sign_in())
+            run.begin(purpose)
             yield run
         except BaseException as error:
-            if connection:
+            if run:
                 with suppress(Exception):
-                    connection.close()
+                    run.close()
             if is_drivers(error):
                 translate(self.account, error)
             raise
         with self._lock:
-            self._idle.append(connection)
+            self._idle.append((time.monotonic(), run))
+
+    def _take_idle(self) -> SnowflakeRun | None:
+        with self._lock:
+            while self._idle:
+                since, run = self._idle.pop()
+                if time.monotonic() - since < IDLE_SECONDS:
+                    return run
+                with suppress(Exception):
+                    run.close()
+        return None
 
     def _sign_in(self) -> "SnowflakeConnection":
         try:
             return self._connect()
-        except (OSError, ValueError, TypeError) as error:  # of a key or a token: the file is not there, or is none
+        except (FileNotFoundError, IsADirectoryError, PermissionError, ValueError, TypeError) as error:  # of a key or a token
             raise PrerequisiteError(
                 [f"{self.account.told}: what Daybreak is to sign in with cannot be read: {without_secrets(self.account, str(error))}"],
                 safe="Nothing was read or written.",
@@ -75,9 +86,14 @@ class Sessions:
             "QUERY_TAG": "daybreak",
             "TIMEZONE": "UTC",
             "LOCK_TIMEOUT": LOCK_TIMEOUT_SECONDS,
+            # What the statements take for granted, whatever the account has.
             "BINARY_OUTPUT_FORMAT": "HEX",
+            "DATE_INPUT_FORMAT": "AUTO",
+            "DATE_OUTPUT_FORMAT": "YYYY-MM-DD",
+            "TIMESTAMP_INPUT_FORMAT": "AUTO",
+            "QUOTED_IDENTIFIERS_IGNORE_CASE": False,
             "ABORT_DETACHED_QUERY": True,  # what nobody waits for any more must not commit later
         }
         # Values are bound by the server: in the text of a statement they would stand in the account's query history for a year.
-        defaults = {"login_timeout": 60, "network_timeout": 300, "session_parameters": parameters, "autocommit": True}
+        defaults = {"login_timeout": 60, "network_timeout": NETWORK_TIMEOUT_SECONDS, "session_parameters": parameters, "autocommit": True}
         return connect(**{**defaults, **self.account.options}, application="Daybreak", paramstyle="qmark")

@@ -14,7 +14,8 @@ OPTIONS = {
     *("protocol", "login_timeout", "network_timeout", "oauth_client_id", "oauth_client_secret", "workload_identity_provider"),
 }
 NUMBERS = ("port", "login_timeout", "network_timeout")
-UNAVAILABLE = {250001, 250003, 250005, 250006, 251001, 251005, 251009, 630, 90073, 290400, 390114, 604}
+UNAVAILABLE = {250001, 250003, 250005, 250006, 251001, 251005, 251009, 90073, 290400, 390114}
+ENDED = {604, 630}  # a statement was cancelled, or took longer than the account or the warehouse allows
 LOCKED = {625, 626, 628}
 NOT_ASKED = {251006, 251007, 251017}  # the driver itself refuses what it was to sign in with
 
@@ -34,7 +35,9 @@ def read_url(url: str) -> Account:
     parts = urlsplit(url)
     given = dict(parse_qsl(parts.query))
     database = unquote(parts.path.strip("/"))
-    problems = [f"DAYBREAK_WAREHOUSE_URL: {name!r} is no option of a Snowflake URL" for name in sorted(given.keys() - OPTIONS)]
+    # What is no name is told by none: it may be a part of a password with a `?` or a `&` that was not escaped.
+    unknown = {name if re.fullmatch("[a-z_]+", name) else "something behind the `?`" for name in given.keys() - OPTIONS}
+    problems = [f"DAYBREAK_WAREHOUSE_URL: {name} is no option of a Snowflake URL" for name in sorted(unknown)]
     if not parts.hostname or not parts.username:
         problems.append("DAYBREAK_WAREHOUSE_URL: it names no user and account, as in snowflake://USER@ACCOUNT/DATABASE")
     if not database or "/" in database:
@@ -70,10 +73,16 @@ def translate(account: Account, error: Any) -> NoReturn:  # noqa: ANN401 - the d
     number, text = int(error.errno or 0), without_secrets(account, str(error.msg or error))
     if number in LOCKED:
         raise LoadConflict(f"Snowflake refused the transaction: {text}", safe="Nothing was committed.", remedy="Run again.") from None
-    if number in UNAVAILABLE or (isinstance(error, (errors.OperationalError, errors.InterfaceError)) and not _is_refused(number)):
+    if number in ENDED:
+        raise PrerequisiteError(
+            [f"The warehouse {account.told} ended a statement: {text}"],
+            safe="Nothing was committed.",
+            remedy="Run again. If it takes too long: a larger warehouse, or more STATEMENT_TIMEOUT_IN_SECONDS; see docs/snowflake.md.",
+        ) from None
+    if number in UNAVAILABLE or (isinstance(error, (errors.OperationalError, errors.InterfaceError)) and not _is_kept_out(number)):
         what = f"the warehouse {account.told} did not answer: {text}"
         raise WarehouseUnavailable(what, safe="Nothing was committed.", remedy="Run again when it does.") from None
-    if _is_refused(number):
+    if _is_kept_out(number):
         remedy = "Mend the user, the password or the key (DAYBREAK_WAREHOUSE_URL), or the role's privileges; see docs/snowflake.md."
         raise PrerequisiteError([f"{account.told} does not let Daybreak in: {text}"], safe="Nothing was written.", remedy=remedy) from None
     by_hand = "Grant what is missing (deploy/snowflake/setup.sql has it all); if the raw table was altered by hand, undo it."
@@ -82,14 +91,14 @@ def translate(account: Account, error: Any) -> NoReturn:  # noqa: ANN401 - the d
     ) from None
 
 
-def is_refused(error: Any) -> bool:  # noqa: ANN401 - the driver is not imported for its name
-    """Whether Snowflake answered, and said no."""
+def is_refusal(error: BaseException) -> bool:
+    """Whether Snowflake answered that it has not done what it was asked to."""
     from snowflake.connector.errors import ProgrammingError
 
-    return isinstance(error, ProgrammingError)
+    return isinstance(error, ProgrammingError) and error.errno not in ENDED
 
 
-def _is_refused(number: int) -> bool:
+def _is_kept_out(number: int) -> bool:
     return (390100 <= number < 390400 and number != 390114) or number in NOT_ASKED
 
 

@@ -7,13 +7,12 @@ quote find the table, and one SQL is right on both warehouses.
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pyarrow as pa
 
 from pipelines.sync.shape import Column
-from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import Dialect
+from pipelines.warehouses.dialect import Dialect, Named
 
 _REGULAR = re.compile(r"[A-Za-z_][A-Za-z0-9_$]*")
 
@@ -41,19 +40,24 @@ class SnowflakeDialect(Dialect):
 
     def __init__(self, suffix: str = "") -> None:
         """Remember the suffix."""
-        self._suffix = suffix
+        self.suffix = suffix
 
     def quote(self, name: str) -> str:
         """Return ``name`` in quotes: in capitals, if Snowflake would make it so."""
         return '"' + (name.upper() if _REGULAR.fullmatch(name) else name.replace('"', '""')) + '"'
 
+    @staticmethod
+    def exactly(name: str) -> str:
+        """Return a name that Snowflake itself has told, in quotes."""
+        return '"' + name.replace('"', '""') + '"'
+
     def stored(self, name: str) -> str:
         """Return what Snowflake calls a raw table, or a schema, of that name."""
-        return self.quote(name + self._suffix)[1:-1].replace('""', '"')
+        return self.quote(name + self.suffix)[1:-1].replace('""', '"')
 
-    def raw_table(self, spec: TableSpec) -> str:
+    def raw_table(self, spec: Named) -> str:
         """Return the name of a raw table."""
-        return f"{self.schema_name(spec)}.{self.quote(spec.name + self._suffix)}"
+        return f"{self.schema_name(spec)}.{self.quote(spec.name + self.suffix)}"
 
     def type_of(self, arrow_type: pa.DataType) -> str:
         """Return the column type that holds every value of ``arrow_type``."""
@@ -130,20 +134,27 @@ class SnowflakeDialect(Dialect):
         """Return the texts of a JSON array."""
         return tuple(json.loads(value))
 
-    def widen(self, table: str, column: Column) -> list[str]:
-        """Return the DDL and the UPDATE that widen a column: in place a number's scale cannot change, and it cannot become text."""
-        name, room = self.quote(column.name), self.quote(f"_widening_{column.name}")
+    def widens_in_place(self, before: Column, after: Column) -> bool:
+        """Whether a column can have its wider type without its values being written anew: a number's scale cannot change so."""
+        old, new = (re.fullmatch(r"number\(\d+, (\d+)\)", self.type_of(column.arrow_type)) for column in (before, after))
+        return self.type_of(before.arrow_type) == self.type_of(after.arrow_type) or bool(old and new and old[1] == new[1])
+
+    def comments(self, table: str, comment: str | None, columns: Sequence[Column]) -> list[str]:
+        """Return the DDL of comments: one statement for all columns."""
+        each = ", ".join(f"column {self.quote(one.name)} comment {self.comment(one.comment)}" for one in columns)
+        return [f"comment on table {table} is {self.comment(comment)}", f"alter table {table} alter ({each})"]
+
+    def widen(self, table: str, before: Column, after: Column) -> list[str]:
+        """Return the DDL that widens a column, and the UPDATE where it cannot be done in place."""
+        name, type_, room = self.quote(after.name), self.type_of(after.arrow_type), self.quote(f"_widening_{after.name}")
+        if self.widens_in_place(before, after):
+            return [f"alter table {table} alter column {name} set data type {type_}"]
         return [
             f"alter table {table} rename column {name} to {room}",
-            f"alter table {table} add column {name} {self.type_of(column.arrow_type)}",
-            f"update {table} set {name} = cast({room} as {self.type_of(column.arrow_type)})",
+            f"alter table {table} add column {name} {type_}",
+            f"update {table} set {name} = cast({room} as {type_})",
             f"alter table {table} drop column {room}",
         ]
-
-    def count_merged(self, rows: Sequence[Sequence[Any]]) -> tuple[int, int]:
-        """Return how many rows were inserted and updated."""
-        ((inserted, updated),) = rows
-        return int(inserted), int(updated)
 
 
 def float_bits(value: str, *, is_single: bool) -> str:

@@ -4,6 +4,8 @@ Source: Snowflake's data type reference. A date's year has four digits, a time e
 holds by default is bounded.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 
@@ -12,6 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 TEXT_BYTES = 16 * 2**20
+ORIGINAL_BYTES = 4 * 2**20  # of a row in the quarantine: two of them, and what else is asked with them, are one bound value
 BINARY_BYTES = 8 * 2**20
 _DAY_MICROSECONDS = 24 * 60 * 60 * 1_000_000
 _FIRST, _LAST = date(1, 1, 1), date(9999, 12, 31)
@@ -42,6 +45,32 @@ def copy_without_misfits(file: str, copy: str) -> bool:
         return False
     pq.write_table(without_misfits(rows), copy, compression="zstd", compression_level=1)
     return True
+
+
+def copy_with_short_originals(file: str, copy: str) -> bool:
+    """Write a copy of a file of rows that stepped aside, if the text of one is too long for Snowflake; return whether there was one.
+
+    Its longest values are told by their length and their SHA-256 alone: they stand in the source, and in the landed file.
+    """
+    rows = pq.read_table(file, partitioning=None)
+    texts = rows.column("original")
+    is_long = pc.greater(pc.binary_length(texts), ORIGINAL_BYTES)
+    if not pc.any(is_long).as_py():
+        return False
+    short = [_shorten(text) if wrong else text for text, wrong in zip(texts.to_pylist(), is_long.to_pylist(), strict=True)]
+    place = rows.schema.get_field_index("original")
+    pq.write_table(rows.set_column(place, "original", pa.array(short, pa.string())), copy, compression="zstd")
+    return True
+
+
+def _shorten(original: str) -> str:
+    row = json.loads(original)
+    sizes = {name: len(value.encode()) for name, value in row.items() if isinstance(value, str)}
+    for name in sorted(sizes, key=lambda name: -sizes[name]):
+        if len(json.dumps(row, ensure_ascii=False).encode()) <= ORIGINAL_BYTES:
+            break
+        row[name] = f"({sizes[name]:,} bytes, SHA-256 {hashlib.sha256(row[name].encode()).hexdigest()})"
+    return json.dumps(row, ensure_ascii=False)
 
 
 def _misfits(column: pa.ChunkedArray) -> pa.ChunkedArray:

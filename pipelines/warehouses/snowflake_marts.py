@@ -26,10 +26,10 @@ class SnowflakeMarts:
         """Wait for nobody: Snowflake keeps builds and loads apart."""
         yield None
 
-    def list_relations(self) -> "frozenset[Relation]":
-        """Return every table and view, by a question that wakes no warehouse."""
+    def list_relations(self, schemas: "Iterable[str]") -> "frozenset[Relation]":
+        """Return every table and view of some schemas, by questions that wake no warehouse."""
         with self._sessions.open("list tables") as run:
-            return frozenset((schema.lower(), name.lower()) for schema, name, _ in _objects(run, self._sessions.account.database))
+            return frozenset((schema.lower(), name.lower()) for schema, name, _ in self._objects(run, schemas))
 
     def count_rows(self, relations: "Iterable[Relation]") -> "dict[Relation, int]":
         """Return the number of rows of each table, by one question for all."""
@@ -38,9 +38,11 @@ class SnowflakeMarts:
             return {}
         to = SnowflakeDialect()
         with self._sessions.open("count rows") as run:
-            found = _objects(run, self._sessions.account.database)
+            found = self._objects(run, {schema for schema, _ in wanted})
             tables = [(schema, name) for schema, name, kind in found if kind == "TABLE" and (schema.lower(), name.lower()) in wanted]
-            each = [f"select {number}, count(*) from {to.quote(schema)}.{to.quote(name)}" for number, (schema, name) in enumerate(tables)]
+            each = [
+                f"select {number}, count(*) from {to.exactly(schema)}.{to.exactly(name)}" for number, (schema, name) in enumerate(tables)
+            ]
             counts = run(" union all ".join(each)) if each else []
             return {(tables[number][0].lower(), tables[number][1].lower()): int(count) for number, count in counts}
 
@@ -55,7 +57,11 @@ class SnowflakeMarts:
 
             yield ask
 
-
-def _objects(run: SnowflakeRun, database: str) -> list[tuple[str, str, str]]:
-    rows = run.records(f"show objects in database {SnowflakeDialect().quote(database)}")
-    return [(row["schema_name"], row["name"], row["kind"]) for row in rows]
+    def _objects(self, run: SnowflakeRun, schemas: "Iterable[str]") -> list[tuple[str, str, str]]:
+        """Return schema, name and kind of what stands there. Schema by schema: SHOW tells of ten thousand at most."""
+        wanted, database = set(schemas), SnowflakeDialect().quote(self._sessions.account.database)
+        found = []
+        for schema in run.records(f"show schemas in database {database}"):
+            if schema["name"].lower() in wanted:
+                found += run.records(f"show objects in schema {database}.{SnowflakeDialect.exactly(schema['name'])}")
+        return [(row["schema_name"], row["name"], row["kind"]) for row in found]

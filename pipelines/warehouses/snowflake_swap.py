@@ -9,15 +9,17 @@ two who do it at once, or one who was stopped in the middle and goes on much lat
 
 import re
 
+from pipelines.names import BESIDE
 from pipelines.sync import codec
 from pipelines.sync.model import StagedLoad
 from pipelines.sync.plan import is_reread
 from pipelines.sync.schema import is_restart
-from pipelines.sync.spec import TableSpec
+from pipelines.sync.shape import SchemaChange
 from pipelines.warehouses import load_ddl
-from pipelines.warehouses.snowflake_run import SnowflakeRun
+from pipelines.warehouses.dialect import OF_TABLE, Named, names_of
+from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.snowflake_run import SnowflakeRun, drop_copy
 
-BESIDE = "_daybreak_"
 # Loads that were made beside their table and are to take its place; the row goes when they have.
 SWAPS = """
 create transient table if not exists daybreak.swaps (
@@ -25,10 +27,10 @@ create transient table if not exists daybreak.swaps (
     table_name varchar not null,
     load_id varchar not null,
     suffix varchar not null, -- of the name that it was made under
+    owner varchar, -- the role that has the table: who replaces it would have it else
     kept_as varchar -- what the older table is called from then on; NULL: it goes
 )
 """
-_MINE = "source_name = $source and table_name = $table"
 
 
 def make_beside(run: SnowflakeRun, load: StagedLoad) -> str | None:
@@ -49,51 +51,67 @@ def note_swap(run: SnowflakeRun, load: StagedLoad, suffix: str) -> None:
     if is_restart(spec, load.changes):
         kept_as = load_ddl.kept_name(spec.name, load.plan.schema_version, {name.casefold() for name in run.tables(spec)})
     run(
-        "insert into daybreak.swaps (source_name, table_name, load_id, suffix, kept_as) "
-        "values ($source, $table, $load_id, $suffix, $kept_as)",
+        "insert into daybreak.swaps (source_name, table_name, load_id, suffix, owner, kept_as) "
+        "values ($source, $table, $load_id, $suffix, $owner, $kept_as)",
         load_id=load.plan.load_id,
         suffix=suffix,
+        owner=run.owner(spec),
         kept_as=kept_as,
-        **_names(spec),
+        **names_of(spec),
     )
 
 
-def finish_swaps(run: SnowflakeRun, spec: TableSpec) -> None:
+def finish_swaps(run: SnowflakeRun, table: Named) -> None:
     """Do what committed loads of a table have left to do."""
-    for load_id, suffix, kept_as in run(f"select load_id, suffix, kept_as from daybreak.swaps where {_MINE}", **_names(spec)):
-        if _is_there(run, spec, suffix):
-            _replace(run, spec, suffix, kept_as)
-        _drop(run, run.beside(suffix).dialect.raw_table(spec))
-        run(f"delete from daybreak.swaps where {_MINE} and load_id = $load_id", load_id=load_id, **_names(spec))
+    left = run(f"select load_id, suffix, owner, kept_as from daybreak.swaps where {OF_TABLE}", **names_of(table))
+    for load_id, suffix, owner, kept_as in left:
+        if _is_there(run, table, suffix):
+            _replace(run, table, suffix, owner, kept_as)
+        drop_copy(run, run.beside(suffix).dialect.raw_table(table))
+        run(f"delete from daybreak.swaps where {OF_TABLE} and load_id = $load_id", load_id=load_id, **names_of(table))
 
 
-def _replace(run: SnowflakeRun, spec: TableSpec, suffix: str, kept_as: str | None) -> None:
+def _replace(run: SnowflakeRun, table: Named, suffix: str, owner: str | None, kept_as: str | None) -> None:
     """Put a clone of the copy in the table's place, in one step; the older table goes, or stays under a name that it is to have."""
-    to, table, copy = run.dialect, run.dialect.raw_table(spec), run.beside(suffix).dialect.raw_table(spec)
+    to, name, copy = run.dialect, run.dialect.raw_table(table), run.beside(suffix).dialect.raw_table(table)
+    # What is copied are the privileges on the table that goes; not who owns it.
+    give = f"to role {SnowflakeDialect.exactly(owner)} copy current grants" if owner else None
     try:
         if kept_as:
-            run(f"create transient table if not exists {to.schema_name(spec)}.{to.quote(kept_as)} clone {table} copy grants")
-        run(f"alter table {table} set data_retention_time_in_days = 0")  # it may have what must not stay
-        run(f"create or replace transient table {table} clone {copy} copy grants")
+            kept = f"{to.schema_name(table)}.{to.quote(kept_as)}"
+            run(f"create transient table if not exists {kept} clone {name} copy grants")
+            if give:
+                run(f"grant ownership on table {kept} {give}")
+        run(f"alter table {name} set data_retention_time_in_days = 0")  # it may have what must not stay
+        run(f"create or replace transient table {name} clone {copy} copy grants")
+        if give:
+            run(f"grant ownership on table {name} {give}")
     except Exception:
-        if _is_there(run, spec, suffix):
+        if _is_there(run, table, suffix):
             raise
         # Somebody else has done it meanwhile.
 
 
-def _is_there(run: SnowflakeRun, spec: TableSpec, suffix: str) -> bool:
-    return run.beside(suffix).dialect.stored(spec.name) in run.tables(spec)
+def _is_there(run: SnowflakeRun, table: Named, suffix: str) -> bool:
+    return run.beside(suffix).dialect.stored(table.name) in run.tables(table)
 
 
 def _is_needed(run: SnowflakeRun, load: StagedLoad) -> bool:
-    if any(change.kind not in ("add", "drop") for change in load.changes):
+    if is_restart(load.spec, load.changes) or any(_is_rewriting(run.dialect, change) for change in load.changes):
         return True
-    if load_ddl.make_room(load.changes, load.plan.schema_version, list(run.columns(load.spec))):
+    if load.changes and load_ddl.make_room(load.changes, load.plan.schema_version, list(run.columns(load.spec))):
         return True
-    stored = run(f"select watermark from daybreak.watermarks where {_MINE}", **_names(load.spec))
+    stored = run(f"select watermark from daybreak.watermarks where {OF_TABLE}", **names_of(load.spec))
     before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None
     is_marked_now = load.watermark.has_marks and not (before and before.has_marks)
     return is_marked_now or is_reread(load.spec, before, (), load.plan.mask_key_id)
+
+
+def _is_rewriting(to: SnowflakeDialect, change: SchemaChange) -> bool:
+    """Whether a change does more than make room for new values, which readers may see before the load that brings them."""
+    if change.kind == "widen" and change.before and change.after:
+        return not to.widens_in_place(change.before, change.after)
+    return change.kind not in ("add", "drop")
 
 
 def _drop_orphans(run: SnowflakeRun, load: StagedLoad, tables: list[str]) -> None:
@@ -102,14 +120,4 @@ def _drop_orphans(run: SnowflakeRun, load: StagedLoad, tables: list[str]) -> Non
     for name in tables:
         found = is_copy.fullmatch(name)
         if found and int(found[1]) < load.token:
-            _drop(run, f"{run.dialect.schema_name(load.spec)}.{run.dialect.quote(name)}")
-
-
-def _drop(run: SnowflakeRun, table: str) -> None:
-    """Drop a copy, without the day in which it could be had back: it may have what must not stay."""
-    run(f"alter table if exists {table} set data_retention_time_in_days = 0")
-    run(f"drop table if exists {table}")
-
-
-def _names(spec: TableSpec) -> dict[str, str]:
-    return {"source": spec.source, "table": spec.name}
+            drop_copy(run, f"{run.dialect.schema_name(load.spec)}.{run.dialect.quote(name)}")

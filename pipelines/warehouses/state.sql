@@ -60,7 +60,7 @@ alter table daybreak.ledger add column if not exists statements bigint;
     source_name varchar not null,
     table_name varchar not null,
     version integer not null,
-    state varchar not null, -- intended or done
+    state varchar not null, -- done
     table_schema {json} not null,
     load_id varchar not null,
     recorded_at {instant} not null,
@@ -112,14 +112,6 @@ alter table daybreak.quarantine add column if not exists stale_load_id varchar;
     source_digest varchar,
     warehouse_digest varchar,
     checked_at {instant} not null
-);
-
-{create} if not exists daybreak.deliveries (
-    delivery varchar not null,
-    version varchar not null,
-    content_sha256 varchar not null,
-    data_as_of {instant},
-    published_at {instant} not null
 );
 
 -- Deleted values that the store may still keep: in unused blocks of its file, or for time travel. `erased_at`: that was ended, but a model

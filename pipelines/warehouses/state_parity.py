@@ -6,16 +6,14 @@ from typing import Any
 
 from pipelines.sync.sides import ComparedBuckets, Digest, ParityResult, StoredBucket
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import INSTANT, Run, as_rows
+from pipelines.warehouses.dialect import INSTANT, OF_TABLE, Run, as_rows, names_of
 from pipelines.warehouses.state_ledger import TABLE_ID
-
-_MINE = "source_name = $source and table_name = $table"
 
 
 def read_parity(run: Run, spec: TableSpec) -> Mapping[str, StoredBucket]:
     """Return the table's buckets as they were compared last."""
     columns = "bucket, source_rows, source_digest, warehouse_rows, warehouse_digest, checked_at"
-    rows = run(f"select {columns} from daybreak.parity where {_MINE}", **_names(spec))
+    rows = run(f"select {columns} from daybreak.parity where {OF_TABLE}", **names_of(spec))
     return {
         bucket: StoredBucket(Digest(int(source), int(source_total)), Digest(int(warehouse), int(total)), checked_at)
         for bucket, source, source_total, warehouse, total, checked_at in rows
@@ -34,10 +32,10 @@ def record_parity(run: Run, spec: TableSpec, result: ParityResult, buckets: Comp
 
     A day that differs keeps no digest: what it has is not what was read, so a load of what was read then would be none.
     """
-    names = _names(spec)
+    names = names_of(spec)
     to = run.dialect
     gone = f"bucket not in ({to.members('kept')}) or bucket in ({to.members('hashed')})"
-    run(f"delete from daybreak.parity where {_MINE} and ({gone})", **names, kept=sorted(buckets.kept), hashed=sorted(buckets.hashed))
+    run(f"delete from daybreak.parity where {OF_TABLE} and ({gone})", **names, kept=sorted(buckets.kept), hashed=sorted(buckets.hashed))
     if buckets.hashed:
         counts, digests = ("source_rows", "warehouse_rows"), ("bucket", "source_digest", "warehouse_digest")
         columns = {**dict.fromkeys(counts, "bigint"), **dict.fromkeys(digests, "varchar"), "checked_at": to.type_of(INSTANT)}
@@ -52,7 +50,7 @@ def record_parity(run: Run, spec: TableSpec, result: ParityResult, buckets: Comp
             rows=as_rows(rows),
         )
     if result.outcome != "equal":
-        voided = "update daybreak.windows set digest = '' where source_name = $source and table_name = $table"
+        voided = f"update daybreak.windows set digest = '' where {OF_TABLE}"
         run(f"{voided} and day in ({to.members('days', 'date')})", **names, days=list(result.differing_days))
     run(
         "insert into daybreak.reconciliations values "
@@ -67,7 +65,3 @@ def record_parity(run: Run, spec: TableSpec, result: ParityResult, buckets: Comp
         result=json.dumps(result.numbers),
         now=result.source_as_of,
     )
-
-
-def _names(spec: TableSpec) -> dict[str, str]:
-    return {"source": spec.source, "table": spec.name}

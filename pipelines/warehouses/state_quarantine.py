@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 from pipelines.sync.model import NULL_KEY, QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import Run
+from pipelines.warehouses.dialect import OF_TABLE, Run
 from pipelines.warehouses.state_ledger import TABLE_ID
 
-_MINE = "source_name = $source and table_name = $table"
 _COUNTS = f"""
 select {TABLE_ID}, column_name, reason, count_if(state = 'open'), count_if(state = 'open' and stale_load_id is not null),
     count_if(state = 'replayed'), count_if(state = 'fixed'), min(case when state = 'open' then quarantined_at end)
@@ -19,13 +18,13 @@ order by 1, 2, 3
 _ENTRIES = f"""
 select key, column_name, reason, original, day, load_id, state, quarantined_at, closed_at, stale_load_id
 from daybreak.quarantine
-where {_MINE} and ($state is null or state = $state) and ($key is null or key = $key)
+where {OF_TABLE} and ($state is null or state = $state) and ($key is null or key = $key)
 order by quarantined_at, key
 """
 _WAITING = f"""
 select case when reason <> '{NULL_KEY}' then key end as named, day, count(*)
 from daybreak.quarantine
-where {_MINE} and state = 'open' and ($key is null or key = $key)
+where {OF_TABLE} and state = 'open' and ($key is null or key = $key)
 group by 1, 2
 """
 

@@ -9,13 +9,12 @@ from pipelines.sync.model import SchemaVersion
 from pipelines.sync.protocols import Traces, WarehouseState
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import INSTANT, Dialect, Run
+from pipelines.warehouses.dialect import INSTANT, OF_TABLE, Dialect, Run, names_of
 from pipelines.warehouses.load_shape import comment_on, create_raw_table, record_version
 from pipelines.warehouses.state_ledger import read_approvals, read_days, read_entries, read_versions, read_watermarks
 from pipelines.warehouses.state_parity import read_results
 
 STATE = Path(__file__).parent / "state.sql"
-_MINE = "source_name = $source and table_name = $table"
 
 
 def state_ddl(to: Dialect) -> list[str]:
@@ -40,15 +39,15 @@ def read_state(run: Run, tables: Sequence[str]) -> WarehouseState:
 
 def claim(run: Run, spec: TableSpec) -> int:
     """Take the table's next fencing token; the caller's transaction makes it one step."""
-    names = {"source": spec.source, "table": spec.name}
-    advance = f"update daybreak.watermarks set token = token + 1 where {_MINE}"
+    names = names_of(spec)
+    advance = f"update daybreak.watermarks set token = token + 1 where {OF_TABLE}"
     if run(advance, **names)[0][0] == 0:
         # Of several who are the first, one goes on after the other. An INSERT waits for nobody, and whether others wait for an UPDATE
         # that finds no row is not said, so each changes a row that there is.
         run("update daybreak.warehouse set created_at = created_at")
         if run(advance, **names)[0][0] == 0:
             run("insert into daybreak.watermarks (source_name, table_name, token) values ($source, $table, 1)", **names)
-    ((token,),) = run(f"select token from daybreak.watermarks where {_MINE}", **names)
+    ((token,),) = run(f"select token from daybreak.watermarks where {OF_TABLE}", **names)
     return int(token)
 
 
