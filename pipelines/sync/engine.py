@@ -5,16 +5,14 @@ A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest re
 (``load``). A process that dies leaves finished chunks; the next sync of the table goes on with them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
 
 from ulid import ULID
 
 from pipelines.errors import LoadConflict, SchemaRefused, SourceUnavailable
 from pipelines.state.mirror import Attempt
-from pipelines.sync import codec, horizon, plan
+from pipelines.sync import codec, horizon, plan, windows
 from pipelines.sync.changes import changes_of, describe_table, follow_gates
 from pipelines.sync.context import Engine
 from pipelines.sync.gating import GateRequest, gate_load
@@ -64,12 +62,16 @@ def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: 
         except SchemaRefused as error:
             return _hold(engine, spec, schema, TableResult(spec.id, "held", held_reason=str(error)))
         observation = _observe(engine, spec, schema, changes)
-    wanted, left = _choose_days(engine, spec, days, is_reread=_is_reread(engine, spec, schema, changes))
-    as_of = _complete_until(engine, spec, left, observation.observed_at) if days is None else _stands_as_of(engine, spec, days)
+    is_reread = _is_reread(engine, spec, schema, changes)
+    wanted, left = windows.choose_days(engine, spec, days, is_reread=is_reread)
+    as_of = (
+        windows.complete_until(engine, spec, left, observation.observed_at) if days is None else windows.stands_as_of(engine, spec, days)
+    )
     observation = replace(observation, observed_at=as_of)
-    windows = _windows(engine, spec, schema, observation, wanted, changes)
+    basis = windows.Basis(schema, observation, wanted, is_altered=bool(changes), is_reread=is_reread or observation.fell_from is not None)
     plans = (  # each on what the one before committed
-        plan_load(engine, spec, schema, observation, window, is_asked=days is not None) for window in windows
+        plan_load(engine, spec, schema, observation, window, is_asked=days is not None)
+        for window in windows.list_windows(engine, spec, basis)
     )
     result = summarise(spec, [_sync_window(engine, spec, planned, attempt) for planned in plans])
     if result.outcome == "held":
@@ -157,84 +159,6 @@ def _why_vanished(engine: Engine, spec: TableSpec, planned: LoadPlan, changed: S
         f"{vanished:,} of {stands:,} rows of {days} are gone from the source, and max_deletes lets {allowed:,} go at once; "
         "if that is right: daybreak backfill … --allow-mass-delete"
     )
-
-
-def _windows(  # noqa: PLR0913, PLR0917 - all that windows are made of
-    engine: Engine,
-    spec: TableSpec,
-    schema: TableSchema,
-    observation: Observation,
-    days: Sequence[date],
-    changes: Sequence[SchemaChange],
-) -> Iterator[Window]:
-    watermark = engine.mirror.status(spec.id).watermark
-    is_reread = _is_reread(engine, spec, schema, changes) or observation.fell_from is not None
-    if spec.mode == "snapshot":
-        yield Window()
-    elif spec.mode == "incremental":
-        if not changes and not is_reread and _is_filling(engine, spec):  # its landed chunks stand on what is committed now
-            yield from _fill_window(engine, spec)
-        yield plan.cursor_window(spec, None if is_reread else watermark, observation)
-        yield from _fill_window(engine, spec)
-    else:
-        yield from _day_windows(engine, spec, schema, days)
-
-
-def _fill_window(engine: Engine, spec: TableSpec) -> Iterator[Window]:
-    """Yield the window that fills the columns which have no values yet in rows of before they came, if there are any."""
-    watermark = engine.mirror.status(spec.id).watermark
-    if watermark and watermark.unfilled:
-        yield Window(columns=watermark.unfilled)
-
-
-def _is_filling(engine: Engine, spec: TableSpec) -> bool:
-    """Whether a fill was left unfinished."""
-    unfinished = engine.landing.find_unfinished(spec)
-    return bool(unfinished and unfinished.window.columns)
-
-
-def _day_windows(engine: Engine, spec: TableSpec, schema: TableSchema, wanted: Sequence[date]) -> list[Window]:
-    """Cut ``wanted`` days into windows. One that a crash left unfinished keeps its days and comes first, so that its chunks count."""
-    unfinished = engine.landing.find_unfinished(spec)
-    begun = unfinished.window if unfinished else Window()
-    kept = list(begun.days) if set(begun.days) <= set(wanted) else []
-    rest = [day for day in wanted if day not in kept]
-    first, others = (plan.day_windows(spec, schema, days, engine.time_zone) for days in (kept, rest))
-    # Each ends with the window of values in no day, which is wanted once.
-    return sorted([*first[:-1], *others], key=lambda window: window != begun)
-
-
-def _choose_days(engine: Engine, spec: TableSpec, days: DayRange | None, *, is_reread: bool) -> tuple[list[date], list[date]]:
-    """Return the days of a partitioned table to load now, and those that are too many for one run."""
-    if not spec.partition:
-        return [], []
-    found = engine.source.partition_range(spec, engine.time_zone)
-    source = plan.day_range(*found) if found else None
-    today = engine.today()
-    engine.mirror.record_seen(spec.id, source.start if source else today, min(source.end, today) if source else today)
-    if days:
-        stands = () if engine.lets_vanish else engine.mirror.days(spec.id)
-        return plan.requested_days(spec, days, today, source, stands), []
-    watermark = engine.mirror.status(spec.id).watermark
-    unseen_at = horizon.unseen_since(watermark.observations) if watermark else None
-    # A day earlier, as the clock on the wall that a row's day is taken from may be behind the project's.
-    unseen = unseen_at.astimezone(ZoneInfo(engine.time_zone)).date() - timedelta(days=1) if unseen_at else None
-    # A day without a digest was committed, and must be read again.
-    committed = [day for day, digest in engine.mirror.days(spec.id).items() if day and digest.digest and not is_reread]
-    return plan.cut_days(plan.missing_days(spec, committed, source, today, unseen), committed, engine.max_windows)
-
-
-def _stands_as_of(engine: Engine, spec: TableSpec, days: DayRange) -> datetime:
-    """Return what a table is as of when days of it are loaded that somebody asked for: it is as old as it was, whatever they bring."""
-    return engine.mirror.status(spec.id).data_as_of or datetime.combine(days.start, time(), ZoneInfo(engine.time_zone))
-
-
-def _complete_until(engine: Engine, spec: TableSpec, left: Sequence[date], observed_at: datetime) -> datetime:
-    """Return what the table is as of once all but the days of ``left`` are loaded: those that stand are as old as they were."""
-    known, stands = engine.mirror.days(spec.id), engine.mirror.status(spec.id).data_as_of
-    zone = ZoneInfo(engine.time_zone)
-    ends = [stands if day in known and stands else datetime.combine(day, time(), zone) for day in left]
-    return min([observed_at, *ends])
 
 
 def plan_load(  # noqa: PLR0913 - all that a plan is made of

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from pipelines.sources import postgres, postgres_sql
-from pipelines.sync import engine, horizon, plan, read
+from pipelines.sync import horizon, plan, read, windows
 from pipelines.sync.model import Window
 from pipelines.sync.protocols import SourceChunk
 from tests.sabotage.mutation import Mutation, Wrap, after, instead
@@ -102,7 +102,7 @@ MORE_READING = (
     Mutation(
         "all days are an hour late", "events", plan, "day_start", after(lambda bound: (datetime.fromisoformat(bound) + HOUR).isoformat())
     ),
-    Mutation("rows in no day are not read", "events", engine, "_day_windows", after(lambda found: [w for w in found if not w.is_null])),
+    Mutation("rows in no day are not read", "events", windows, "_day_windows", after(lambda found: [w for w in found if not w.is_null])),
     Mutation("no day is looked at again", "events", plan, "missing_days", _never_before),
     Mutation("the end of a stream is lost", "lines", SOURCE, "read_stream", after(_without_end)),
     Mutation("a chunk of a keyed snapshot is read twice", "stock", read, "_chunks", after(_twice_first)),

@@ -31,7 +31,7 @@ def test_what_a_url_says_is_passed_on_to_the_driver() -> None:
         ("snowflake://me@account?warehouse=W", "one name, the database"),
         ("snowflake://me@account/DB/SCHEMA?warehouse=W", "one name, the database"),
         ("snowflake://me@account/DB", "no warehouse to compute with"),
-        ("snowflake://me@account/DB?warehouse=W&wharehouse=X", "'wharehouse' is no option"),
+        ("snowflake://me@account/DB?warehouse=W&wharehouse=X", "wharehouse is no option"),
         ("snowflake://me@account/DB?warehouse=W&port=x", "port is no whole number"),
     ],
 )
@@ -44,6 +44,20 @@ def test_all_mistakes_are_told_at_once() -> None:
     with pytest.raises(ConfigError) as error:
         read_url("snowflake://account?warehose=W&port=x")
     assert len(error.value.problems) == 5
+
+
+def test_a_password_that_was_not_escaped_is_not_told() -> None:
+    with pytest.raises(ConfigError) as error:
+        read_url("snowflake://me:pa?ss&secret@account/DB?warehouse=W")
+    assert "secret" not in str(error.value)
+
+
+@pytest.mark.parametrize("number", [604, 630])
+def test_a_statement_that_took_too_long_is_not_taken_for_a_warehouse_that_is_away(number: int) -> None:
+    from snowflake.connector.errors import ProgrammingError
+
+    with pytest.raises(PrerequisiteError, match="ended a statement"):
+        translate(read_url(URL), ProgrammingError("SQL execution canceled", errno=number))
 
 
 def test_secrets_are_in_no_text() -> None:
