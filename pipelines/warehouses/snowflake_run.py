@@ -146,7 +146,7 @@ class SnowflakeRun(Run):
                     folder = Path(stack.enter_context(TemporaryDirectory(prefix=".staged-", dir=beside)))
                     landed, aside = _gather(load, folder)
                 self._copy(landed)
-                if load.quarantined:
+                if any(aside.iterdir()):
                     self._stage_excluded(aside)
 
     def _copy(self, folder: Path) -> None:
