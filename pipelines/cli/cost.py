@@ -12,7 +12,6 @@ from pipelines.settings import Settings
 from pipelines.state.mirror import Mirror
 
 LOOKED_BACK = timedelta(days=7)
-MOST_LOADS = 200  # of a table that are summed up: the mirror keeps no more for sure
 
 
 def cost_rows(settings: Settings, mirror: Mirror) -> list[dict[str, Any]]:
@@ -20,9 +19,8 @@ def cost_rows(settings: Settings, mirror: Mirror) -> list[dict[str, Any]]:
     since = datetime.now(UTC) - LOOKED_BACK
     rows = []
     for table in (table for source in settings.sources() for table in source.tables):
-        entries = mirror.last_entries(table.id, limit=MOST_LOADS)
-        week = [entry for entry in entries if datetime.fromisoformat(entry["committed_at"]) > since]
-        rows.append({"table": table.id, "last": _sum(entries[:1]), "week": _sum(week), "loads": len(week)})
+        week = mirror.entries_since(table.id, since)
+        rows.append({"table": table.id, "last": _sum(mirror.last_entries(table.id)), "week": _sum(week), "loads": len(week)})
     return rows
 
 
@@ -33,7 +31,8 @@ def show_cost(rows: Sequence[Mapping[str, Any]]) -> None:
         table.add_row(Text(one_line(row["table"])), *_told(row["last"]), f"{row['loads']:,}", *_told(row["week"]))
     console = make_console()
     console.print(table)
-    console.print("The first three are of the last load. A sync that finds nothing new sends nothing and is no load.", highlight=False)
+    told = "The first three are of the last load: its own statements, up to the COMMIT. A sync that finds nothing new is no load."
+    console.print(told, highlight=False)
 
 
 def _sum(entries: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -52,7 +52,11 @@ def parse_landing(url: str, home: Path, environment: Mapping[str, str], problems
 
 
 def _parse_bucket(url: str, environment: Mapping[str, str], problems: list[str]) -> BucketAddress:
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may have a secret in it
+        problems.append(f"{NAME}: it is no address of a bucket: s3://BUCKET/PREFIX")
+        return BucketAddress("")
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     endpoint = options.get("endpoint_override") or None
     if "@" in parts.netloc or "@" in (endpoint or ""):

@@ -83,7 +83,9 @@ class Mirror:
         statements: list[sa.Executable] = []
         if is_other:
             statements += [sa.delete(table) for table in t.COPIES]
-            statements.append(sa.insert(t.identity).values(warehouse_id=state.warehouse_id))
+            statements.append(sa.insert(t.identity).values(warehouse_id=state.warehouse_id, place=state.place))
+        statements.append(sa.update(t.identity).values(place=state.place))
+        statements.append(sa.update(t.tables).where(t.tables.c.table_id.in_(table_ids)).values(pending_load=None))
         newest = {f"{entry.source}.{entry.table}": entry for entry in state.entries}
         statuses = {} if is_other else {status.table_id: status for status in self.statuses()}
         for table_id in table_ids:
@@ -99,6 +101,19 @@ class Mirror:
             if table_id not in statuses or not is_known:
                 statements += self._copy(table_id, entry, state)
         self.write(*statements)
+
+    def agrees(self, table_id: str, place: str) -> bool:
+        """Whether all that ``place`` has of a table is known, if nobody works there without this mirror."""
+        known = self.read(sa.select(t.identity.c.place))
+        table = self.read(sa.select(t.tables.c.pending_load).where(t.tables.c.table_id == table_id))
+        return bool(known and table) and known[0][0] == place and table[0][0] is None
+
+    def record_pending(self, table_id: str, load_id: str) -> None:
+        """Note a load that is about to commit: until its outcome is here, the mirror knows less than the warehouse."""
+        values = {"table_id": table_id, "pending_load": load_id}
+        if not self.read(sa.select(t.tables.c.table_id).where(t.tables.c.table_id == table_id)):
+            values |= {"quarantined_open": 0, "schema_version": 0}  # type: ignore[dict-item]
+        self.write(self.upserting(t.tables, values))
 
     def _copy(self, table_id: str, entry: LedgerEntry | None, state: WarehouseState) -> list[sa.Executable]:
         version = state.newest(table_id)
@@ -272,10 +287,14 @@ class Mirror:
         """Note that what is old was deleted from the warehouse now."""
         self.write(sa.update(t.identity).values(cleaned_at=_now()))
 
+    def entries_since(self, table_id: str, since: datetime) -> list[Mapping[str, Any]]:
+        """Return the ledger entries of a table that were committed after an instant, as plain data."""
+        mine = (t.ledger.c.table_id == table_id) & (t.ledger.c.committed_at > iso(since))
+        return [row[0] for row in self.read(sa.select(t.ledger.c.entry).where(mine))]
+
     def days_committed_since(self, table_id: str, since: str) -> set[date]:
         """Return the days of loads that were committed after an instant (ISO, UTC)."""
-        mine = (t.ledger.c.table_id == table_id) & (t.ledger.c.committed_at > iso(datetime.fromisoformat(since)))
-        entries = [row[0] for row in self.read(sa.select(t.ledger.c.entry).where(mine))]
+        entries = self.entries_since(table_id, datetime.fromisoformat(since))
         return {date.fromisoformat(day) for entry in entries for day in entry["window"].get("days", ())}
 
     def last_verdicts(self, subject: str, batch: str | None = None) -> list[Verdict]:

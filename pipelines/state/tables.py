@@ -12,6 +12,7 @@ identity = sa.Table(
     "identity",
     metadata,
     sa.Column("warehouse_id", sa.String, nullable=False),
+    sa.Column("place", sa.String, nullable=False),  # where it was when it was asked last
     sa.Column("cleaned_at", sa.String),  # when what is old was deleted from the warehouse last
 )
 
@@ -21,6 +22,7 @@ tables = sa.Table(
     metadata,
     sa.Column("table_id", sa.String, primary_key=True),
     sa.Column("load_id", sa.String),
+    sa.Column("pending_load", sa.String),  # one that was about to commit, of which nothing was heard since
     sa.Column("watermark", sa.JSON),
     sa.Column("schema_version", sa.Integer),
     sa.Column("schema", sa.JSON),

@@ -5,12 +5,14 @@ A load's rows go to Parquet first, chunk by chunk, each chunk with a manifest re
 (``load``). A process that dies leaves finished chunks; the next sync of the table goes on with them.
 """
 
+import random
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ulid import ULID
 
-from pipelines.errors import LoadConflict, SchemaRefused, SourceUnavailable
+from pipelines.errors import DaybreakError, LoadConflict, SchemaRefused, SourceUnavailable
 from pipelines.state.mirror import Attempt
 from pipelines.sync import codec, horizon, plan, windows
 from pipelines.sync.changes import changes_of, describe_table, follow_gates
@@ -29,6 +31,7 @@ from pipelines.sync.sizes import sizes_of
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 
+MAX_PAUSE_SECONDS = 120
 MAX_REPLANS = 3  # the schema moved, or another run committed, while this one was reading
 
 
@@ -39,6 +42,7 @@ def sync_table(engine: Engine, spec: TableSpec, days: DayRange | None = None) ->
     the warehouse does not answer, the configuration is wrong, a landed file is corrupt.
     """
     for replans in range(MAX_REPLANS + 1):
+        began = time.monotonic()
         try:
             with engine.mirror.attempt(spec.id, engine.run_id, is_backfill=engine.is_backfill) as attempt:
                 result = _sync_once(engine, spec, days, attempt)
@@ -48,12 +52,20 @@ def sync_table(engine: Engine, spec: TableSpec, days: DayRange | None = None) ->
             engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
             if replans == MAX_REPLANS:
                 raise _restless(spec, error) from error
+            if isinstance(error, LoadConflict):
+                # Of two that overtake each other for ever, one waits for as long as a try takes, and then for longer.
+                time.sleep(min(MAX_PAUSE_SECONDS, (time.monotonic() - began) * 2**replans * random.random()))
     raise AssertionError("the loop returns or raises")
 
 
-def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: Attempt) -> TableResult:
-    if engine.warehouse.is_free_to_ask:
+def settle(engine: Engine, spec: TableSpec) -> None:
+    """Have the mirror agree with the warehouse. Where a question costs money, the warehouse is asked only when it may know more."""
+    if engine.warehouse.is_free_to_ask or not engine.mirror.agrees(spec.id, engine.warehouse.place):
         engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+
+
+def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: Attempt) -> TableResult:
+    settle(engine, spec)
     drop_remnants(engine, spec)
     with step("plan"):
         spec, schema = describe_table(engine.source, spec, engine.mirror.schema(spec.id))
@@ -232,10 +244,17 @@ def _why_reread(spec: TableSpec, planned: LoadPlan) -> str:
     return told
 
 
-def _restless(spec: TableSpec, error: Exception) -> SourceUnavailable:
+def _restless(spec: TableSpec, error: SchemaMoved | LoadConflict) -> DaybreakError:
+    if isinstance(error, LoadConflict):
+        return LoadConflict(
+            f"{spec.id}: other runs claimed or committed the table {MAX_REPLANS + 1} times while this one read and loaded it.",
+            safe="Nothing of these attempts was committed; the other runs' state stands.",
+            remedy="Run again when the other runs are over; one at a time is quickest.",
+            table=spec.id,
+        )
     return SourceUnavailable(
-        f"{spec.id} changed its schema, or another run committed it, {MAX_REPLANS + 1} times while it was read: {error}",
+        f"{spec.id} changed its schema {MAX_REPLANS + 1} times while it was read: {error}",
         safe="Nothing of these attempts was committed.",
-        remedy="Run again when the migration or the other run is over.",
+        remedy="Run again when the migration is over.",
         table=spec.id,
     )

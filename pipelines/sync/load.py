@@ -93,6 +93,7 @@ def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntr
     with step("claim"):
         token = engine.warehouse.claim(spec)
     staged = _stage(engine, spec, ready, token)
+    engine.mirror.record_pending(spec.id, folder.plan.load_id)
     with step("commit"):
         try:
             entry = engine.warehouse.commit(staged)

@@ -127,6 +127,7 @@ class WarehouseState:
     """The truth, as the mirror copies it."""
 
     warehouse_id: str
+    place: str  # see ``Warehouse.place``
     watermarks: dict[str, Watermark]  # by table id
     entries: tuple[LedgerEntry, ...]  # committed since the instant that was asked for
     days: dict[str, dict[str, tuple[int, str]]]  # table id -> ISO day -> (rows, digest)
@@ -146,6 +147,10 @@ class Warehouse(Protocol):
     @property
     def is_free_to_ask(self) -> bool:
         """Whether a question costs nothing (a file) or wakes a machine that is paid for."""
+
+    @property
+    def place(self) -> str:
+        """Where the warehouse is, without secrets."""
 
     def find_misfits(self, rows: pa.Table) -> Mapping[int, str]:
         """Return the positions of landed rows with a value that no type of this warehouse holds, each with the first such column.

@@ -14,7 +14,7 @@ from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
 from pipelines.sync.changes import changes_of, describe_table, follow_gates
 from pipelines.sync.context import Engine
-from pipelines.sync.engine import MAX_REPLANS, plan_load, summarise, sync_table
+from pipelines.sync.engine import MAX_REPLANS, plan_load, settle, summarise, sync_table
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.land import identify_key
 from pipelines.sync.load import ReadyLoad, commit_load
@@ -84,8 +84,7 @@ def _reread_batch(engine: Engine, spec: TableSpec, keys: Sequence[Bound], remova
 
 def plan_keys(engine: Engine, spec: TableSpec, schema: TableSchema, keys: Sequence[Bound]) -> LoadPlan:
     """Decide a load of single rows. Raises ``PrerequisiteError`` unless schema and entry are those of the last load."""
-    if engine.warehouse.is_free_to_ask:
-        engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    settle(engine, spec)
     status = engine.mirror.status(spec.id)
     is_other = status.watermark is None or is_reread(spec, status.watermark, (), identify_key(spec, engine.mask_key))
     if is_other or changes_of(engine, spec, schema):

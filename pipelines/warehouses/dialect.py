@@ -13,7 +13,8 @@ from pipelines.sync.schema import DELETED_AT
 from pipelines.sync.shape import Column
 from pipelines.sync.spec import TableSpec
 
-NAMED = re.compile(r"\$([a-z_][a-z_0-9]*)")  # a parameter in a statement
+# A parameter in a statement, which is none within a name or a text in quotes.
+_NAMED = re.compile(r"""\$([a-z_][a-z_0-9]*)|"(?:[^"]|"")*"|'(?:[^']|'')*'""")
 OF_TABLE = "source_name = $source and table_name = $table"  # the condition that `names_of` has the values for
 INSTANT = pa.timestamp("us", tz="UTC")
 
@@ -43,6 +44,19 @@ class TableName(NamedTuple):
 def names_of(table: Named) -> dict[str, str]:
     """Return the values of ``OF_TABLE``."""
     return {"source": table.source, "table": table.name}
+
+
+def read_parameters(statement: str, given: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """Return the statement with ``?`` in the place of the parameters that are given, and their names in that order."""
+    names: list[str] = []
+
+    def place(found: re.Match[str]) -> str:
+        if found[1] is None or found[1] not in given:
+            return found[0]
+        names.append(found[1])
+        return "?"
+
+    return _NAMED.sub(place, statement), names
 
 
 def as_rows(rows: Sequence[Sequence[Any]]) -> str:
@@ -156,6 +170,11 @@ class Run(ABC):
     """
 
     dialect: Dialect
+
+    @property
+    @abstractmethod
+    def is_unseen(self) -> bool:
+        """Whether nobody sees what is done to a raw table before the load commits, its DDL neither."""
 
     @property
     @abstractmethod

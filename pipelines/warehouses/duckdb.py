@@ -34,6 +34,11 @@ class DuckDBWarehouse(SqlWarehouse):
         """Remember the file; it is made at the first use."""
         self.file, self._lock_wait_seconds = file, lock_wait_seconds
 
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self.file)
+
     def find_misfits(self, rows: pa.Table) -> Mapping[int, str]:
         """Return nothing: what lands, DuckDB holds."""
         return {}

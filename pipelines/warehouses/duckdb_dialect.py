@@ -12,7 +12,7 @@ from pipelines.sync.model import StagedLoad
 from pipelines.sync.shape import Column
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import load_ddl
-from pipelines.warehouses.dialect import NAMED, Dialect, Named, Run, as_rows
+from pipelines.warehouses.dialect import Dialect, Named, Run, as_rows, read_parameters
 from pipelines.warehouses.load_quarantine import EXCLUDED
 
 ACTIONS = 100_000  # of a MERGE, fetched at once
@@ -120,6 +120,11 @@ class DuckDBRun(Run):
         self._connection, self._statements = connection, 0
 
     @property
+    def is_unseen(self) -> bool:
+        """It is: DDL is a part of the transaction."""
+        return True
+
+    @property
     def statements(self) -> int:
         """How many were run."""
         return self._statements
@@ -130,7 +135,7 @@ class DuckDBRun(Run):
 
     def _execute(self, statement: str, parameters: Mapping[str, Any]) -> duckdb.DuckDBPyConnection:
         self._statements += 1
-        used = {name: parameters[name] for name in NAMED.findall(statement) if name in parameters}
+        used = {name: parameters[name] for name in read_parameters(statement, parameters)[1]}
         return self._connection.execute(statement, used or None)
 
     def merge(self, statement: str, **parameters: Any) -> tuple[int, int]:  # noqa: ANN401 - SQL values

@@ -16,6 +16,7 @@ from pipelines.warehouses import load_marks
 from pipelines.warehouses import load_sql as sql
 from pipelines.warehouses.dialect import OF_TABLE, Run, names_of
 from pipelines.warehouses.load_days import count_skipped, record_days, void_days
+from pipelines.warehouses.load_fence import advance_watermark, is_ours, overtaken
 from pipelines.warehouses.load_masks import drop_masked, redact_table
 from pipelines.warehouses.load_quarantine import find_still_bad, forget_quarantine, replace_quarantine, stage_aside
 from pipelines.warehouses.load_shape import comment_on, fit_table, record_version
@@ -25,7 +26,6 @@ LEDGER = (
     *("rows_superseded", "rows_quarantined", "rows_deleted", "total_rows", "quarantined_open", "chunks", "bytes", "files"),
     *("schema_version", "token", "planned_at", "data_as_of", "committed_at", "released_by", "statements"),
 )
-STANDS = f"{OF_TABLE} and token = $token and load_id is not distinct from $base"  # the fence
 TO_COME = 3  # statements when the ledger is written: itself, the fence and the COMMIT
 
 
@@ -54,8 +54,8 @@ class Commit:
     def prepare(self) -> None:
         """Fit the raw table to the load, and stage it. Raises ``LoadConflict`` if the fence does not hold any more."""
         # Before the first DDL, which would fail on a table that another run has altered since.
-        if not self._is_ours():
-            raise self._overtaken()
+        if not is_ours(self._run, self._load):
+            raise overtaken(self._load)
         with step("load.schema"):
             self._prepare_table()
         with step("load.rows"):
@@ -79,13 +79,8 @@ class Commit:
         with step("commit.ledger"):
             entry = self._record(counts)
         with step("commit.fence"):
-            self._advance_watermark()
+            advance_watermark(self._run, self._load, self._now)
         return entry
-
-    def _is_ours(self) -> bool:
-        load = self._load
-        found = self._run(f"select 1 from daybreak.watermarks where {STANDS}", **self._names, token=load.token, base=load.plan.base_load_id)
-        return bool(found)
 
     def _note(self, statement: str, **parameters: Any) -> None:  # noqa: ANN401 - SQL values
         self._later.append((statement, parameters))
@@ -188,8 +183,8 @@ class Commit:
         return int(self._run(sql.count_repeated(self._to, self._load))[0][0]) + staged.excluded - staged.aside
 
     def _unbalanced(self, counts: Counts | str) -> LandingCorrupt | LoadConflict:
-        if not self._is_ours():  # another run changed the table while this one counted
-            return self._overtaken()
+        if not is_ours(self._run, self._load):  # another run changed the table while this one counted
+            return overtaken(self._load)
         return LandingCorrupt(
             f"the load does not balance: {counts}, manifests say {self._load.rows_read} rows.",
             safe="Nothing was committed; the last load stands.",
@@ -254,31 +249,6 @@ class Commit:
             released_by=load.released_by,
         )
         return entry
-
-    def _advance_watermark(self) -> None:
-        """Move the watermark on: the one statement that fails if another run was here since this load was planned."""
-        load = self._load
-        ((moved, *_),) = self._run(
-            f"update daybreak.watermarks set load_id = $load_id, watermark = $watermark, committed_at = $now where {STANDS}",
-            **self._names,
-            load_id=load.plan.load_id,
-            watermark=codec.dump(codec.WATERMARK, load.watermark),
-            now=self._now,
-            token=load.token,
-            base=load.plan.base_load_id,
-        )
-        if moved != 1:
-            raise self._overtaken()
-
-    def _overtaken(self) -> LoadConflict:
-        plan = self._load.plan
-        return LoadConflict(
-            f"another run claimed or committed this table since the load was planned on {plan.base_load_id}.",
-            safe="Nothing of this load was committed; the other run's state stands.",
-            remedy="Run again: it is planned anew.",
-            table=self._load.spec.id,
-            load_id=plan.load_id,
-        )
 
     def _total(self) -> int:
         return self._count(self._to.raw_table(self._load.spec)) - load_marks.count_marked(self._run, self._load)

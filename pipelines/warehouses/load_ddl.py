@@ -51,7 +51,7 @@ def make_room(changes: Sequence[SchemaChange], version: int, standing: Collectio
 
 def add_column(to: Dialect, table: str, name: str, type_: str) -> str:
     """Return the DDL that adds a column; ``table`` is quoted."""
-    return f"alter table {table} add column {to.quote(name)} {type_}"
+    return f"alter table {table} add column if not exists {to.quote(name)} {type_}"
 
 
 def drop_column(to: Dialect, table: str, name: str) -> str:

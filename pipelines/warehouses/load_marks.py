@@ -32,7 +32,7 @@ def make_room(run: Run, load: StagedLoad, before: Watermark | None) -> tuple[str
 def add_column(run: Run, load: StagedLoad, standing: Collection[str]) -> None:
     """Give the raw table the column, if it is to have it and has not."""
     if load.watermark.has_marks and DELETED_AT not in standing:
-        run(f"alter table {run.dialect.raw_table(load.spec)} add column {run.dialect.mark_column}")
+        run(f"alter table {run.dialect.raw_table(load.spec)} add column if not exists {run.dialect.mark_column}")
 
 
 def count_marked(run: Run, load: StagedLoad) -> int:

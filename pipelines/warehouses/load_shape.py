@@ -12,6 +12,7 @@ from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import load_ddl as ddl
 from pipelines.warehouses import load_marks
 from pipelines.warehouses.dialect import OF_TABLE, Later, Run, names_of
+from pipelines.warehouses.load_fence import overtaken
 from pipelines.warehouses.load_masks import names_ever_masked
 from pipelines.warehouses.load_quarantine import close_quarantine
 
@@ -85,6 +86,8 @@ def _fit_columns(run: Run, later: Later, load: StagedLoad) -> dict[str, tuple[st
     if not there:
         create_raw_table(run, spec, load.plan.schema)
         there = _columns(run, load)
+    if not run.is_unseen and ddl.make_room(load.changes, version, there):
+        raise overtaken(load)  # a column that was not there stands by now: another run's, with its values
     statements = ddl.apply_changes(run.dialect, spec, load.changes, version, there)
     for statement in statements:
         run(statement)

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from pipelines.errors import CommitUnknown, PrerequisiteError, WarehouseUnavailable
 from pipelines.sync.model import LedgerEntry, StagedLoad
+from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.sides import ComparedBuckets, ParityResult
 from pipelines.sync.spec import TableSpec
@@ -15,12 +16,13 @@ from pipelines.sync.steps import step
 from pipelines.warehouses import state_tables
 from pipelines.warehouses.dialect import INSTANT, TableName
 from pipelines.warehouses.load_commit import Commit
+from pipelines.warehouses.load_fence import is_ours, overtaken
 from pipelines.warehouses.parity_side import HashingSide
 from pipelines.warehouses.snowflake_access import open_sessions
 from pipelines.warehouses.snowflake_account import is_drivers, is_refusal
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
 from pipelines.warehouses.snowflake_limits import find_misfits
-from pipelines.warehouses.snowflake_run import HOME, SnowflakeRun
+from pipelines.warehouses.snowflake_run import HOME, SnowflakeRun, drop_copy
 from pipelines.warehouses.snowflake_swap import SWAPS, finish_swaps, make_beside, note_swap
 from pipelines.warehouses.sql_warehouse import SqlWarehouse
 from pipelines.warehouses.state_ledger import find_entry
@@ -38,9 +40,23 @@ class SnowflakeWarehouse(SqlWarehouse):
         """Read the URL. Raises ``ConfigError`` that names every mistake in it."""
         self._sessions = open_sessions(url)
 
+    @property
+    def place(self) -> str:
+        """The account and the database."""
+        return self._sessions.account.told
+
     def find_misfits(self, rows: pa.Table) -> Mapping[int, str]:
         """Return the positions of rows with a value that Snowflake cannot hold; see ``snowflake_limits``."""
         return find_misfits(rows)
+
+    def read_state(self, tables: Sequence[str]) -> WarehouseState:
+        """Return the truth about ``tables`` (ids), when what their commits have left to do is done."""
+        with self._run("read the state") as run:
+            for source, table in run("select distinct source_name, table_name from daybreak.swaps"):
+                if f"{source}.{table}" in tables:
+                    with _telling_of_the_swap("its last one", f"{source}.{table}"):
+                        finish_swaps(run, TableName(source, table))
+            return state_tables.read_state(run, self.place, tables)
 
     def claim(self, spec: TableSpec) -> int:
         """Take the table's next fencing token, after what a crash has left to do."""
@@ -59,12 +75,14 @@ class SnowflakeWarehouse(SqlWarehouse):
         with self._run(f"load {load.plan.load_id} of {load.spec.id}") as run:
             finish_swaps(run, load.spec)
             suffix = make_beside(run, load)
-            commit = Commit(run.beside(suffix) if suffix else run, load)
-            commit.prepare()
-            with _transaction(run, load):
-                if suffix:
-                    note_swap(run, load, suffix)
-                entry = commit.apply()
+            work = run.beside(suffix) if suffix else run
+            with _clearing_up(work, load):
+                commit = Commit(work, load)
+                commit.prepare()
+                with _transaction(run, load):
+                    if suffix:
+                        note_swap(run, load, suffix)
+                    entry = commit.apply()
             if suffix:
                 with step("commit.swap"), _telling_of_the_swap(load.plan.load_id, load.spec.id):
                     finish_swaps(run, load.spec)
@@ -120,6 +138,22 @@ class SnowflakeWarehouse(SqlWarehouse):
 
 
 @contextmanager
+def _clearing_up(run: SnowflakeRun, load: StagedLoad) -> Iterator[None]:
+    """Drop the copy of a load that failed. A load that was overtaken is told as that: a statement of it may fail of what the other did."""
+    try:
+        yield
+    except CommitUnknown:
+        raise
+    except Exception as error:
+        if run.is_unseen:
+            with suppress(Exception):
+                drop_copy(run, run.dialect.raw_table(load.spec))
+        if is_drivers(error) and is_refusal(error) and not is_ours(run, load):
+            raise overtaken(load) from error
+        raise
+
+
+@contextmanager
 def _transaction(run: SnowflakeRun, load: StagedLoad | None = None) -> Iterator[None]:
     """Commit what is done inside, or nothing of it. Raises ``CommitUnknown`` if nobody can tell whether a load was committed."""
     run("begin")
@@ -150,7 +184,7 @@ def _telling_of_the_swap(load_id: str, table: str) -> Iterator[None]:
         if not is_refusal(error):
             raise _unknown(load_id, str(error)) from error
         raise PrerequisiteError(
-            [f"Load {load_id} of {table} is committed, and Snowflake refused to let it take the table's place: {error}"],
+            [f"A load of {table} ({load_id}) is committed, and Snowflake refused to let it take the table's place: {error}"],
             safe="Nothing is lost: it stands in a copy beside the table; readers see the table as it was before.",
             remedy="Grant the role what is missing (deploy/snowflake/setup.sql has it all), and run again: the copy takes its place first.",
         ) from error

@@ -42,8 +42,11 @@ class Sessions:
         """Yield a session whose statements say what they are for. After an error it is not used again: nobody knows what is open in it."""
         run = self._take_idle()
         try:
-            run = run or SnowflakeRun(self._sign_in())
-            run.begin(purpose)
+            if run and not _begins(run, purpose):
+                run = None
+            if run is None:
+                run = SnowflakeRun(self._sign_in())
+                run.begin(purpose)
             yield run
         except BaseException as error:
             if run:
@@ -97,3 +100,16 @@ class Sessions:
         # Values are bound by the server: in the text of a statement they would stand in the account's query history for a year.
         defaults = {"login_timeout": 60, "network_timeout": NETWORK_TIMEOUT_SECONDS, "session_parameters": parameters, "autocommit": True}
         return connect(**{**defaults, **self.account.options}, application="Daybreak", paramstyle="qmark")
+
+
+def _begins(run: SnowflakeRun, purpose: str) -> bool:
+    """Whether a session that was kept open can still be used: it may have ended over there, or been ended."""
+    try:
+        run.begin(purpose)
+    except Exception as error:
+        with suppress(Exception):
+            run.close()
+        if is_drivers(error):
+            return False
+        raise
+    return True

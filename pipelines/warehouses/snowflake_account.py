@@ -17,7 +17,7 @@ NUMBERS = ("port", "login_timeout", "network_timeout")
 UNAVAILABLE = {250001, 250003, 250005, 250006, 251001, 251005, 251009, 90073, 290400, 390114}
 ENDED = {604, 630}  # a statement was cancelled, or took longer than the account or the warehouse allows
 LOCKED = {625, 626, 628}
-NOT_ASKED = {251006, 251007, 251017}  # the driver itself refuses what it was to sign in with
+NOT_ASKED = {251006, 251007, 251017, 251020}  # the driver itself refuses what it was to sign in with
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,13 @@ class Account:
 
 def read_url(url: str) -> Account:
     """Read ``snowflake://USER[:PASSWORD]@ACCOUNT/DATABASE?warehouse=…&role=…``. Raises ``ConfigError`` that names every mistake."""
-    parts = urlsplit(url)
-    given = dict(parse_qsl(parts.query))
+    remedy = "Mend the URL; docs/snowflake.md shows one of each kind."
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # its text may have a secret in it
+        what = "DAYBREAK_WAREHOUSE_URL: it is no URL; write what is special in a user or a password as %40 (@), %5B ([), %E2%84%85 (℅)"
+        raise ConfigError([what], safe="Nothing was read or written.", remedy=remedy) from None
+    given = dict(parse_qsl(parts.query, keep_blank_values=True))
     database = unquote(parts.path.strip("/"))
     # What is no name is told by none: it may be a part of a password with a `?` or a `&` that was not escaped.
     unknown = {name if re.fullmatch("[a-z_]+", name) else "something behind the `?`" for name in given.keys() - OPTIONS}
@@ -44,10 +49,14 @@ def read_url(url: str) -> Account:
         problems.append("DAYBREAK_WAREHOUSE_URL: behind the account stands one name, the database; schemas are made by Daybreak")
     if not given.get("warehouse"):
         problems.append("DAYBREAK_WAREHOUSE_URL: it names no warehouse to compute with (?warehouse=NAME)")
-    numbers = [name for name in NUMBERS if name in given]
-    problems += [f"DAYBREAK_WAREHOUSE_URL: {name} is no whole number" for name in numbers if not given[name].isdigit()]
+    if ":" in parts.netloc.rpartition("@")[2]:
+        problems.append("DAYBREAK_WAREHOUSE_URL: behind the account stands a port; a port of another host is told by ?host=…&port=…")
+    problems += [f"DAYBREAK_WAREHOUSE_URL: {name} is empty" for name in sorted(given.keys() & OPTIONS) if not given[name]]
+    numbers = [name for name in NUMBERS if given.get(name)]
+    wrong = [name for name in numbers if not (given[name].isascii() and given[name].isdigit())]
+    problems += [f"DAYBREAK_WAREHOUSE_URL: {name} is no whole number" for name in wrong]
     if problems:
-        raise ConfigError(problems, safe="Nothing was read or written.", remedy="Mend the URL; docs/snowflake.md shows one of each kind.")
+        raise ConfigError(problems, safe="Nothing was read or written.", remedy=remedy)
     options: dict[str, Any] = {"account": _account(parts.netloc), "user": unquote(parts.username or ""), "database": database, **given}
     if parts.password:
         options["password"] = unquote(parts.password)

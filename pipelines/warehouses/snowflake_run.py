@@ -1,7 +1,7 @@
 """Runs statements in a session on Snowflake: their named values, what is asked of columns, and how a load's files get there."""
 
-import glob
 import json
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines.landing.folder import explaining_full_disk
 from pipelines.sync.model import StagedLoad
 from pipelines.sync.spec import TableSpec
-from pipelines.warehouses.dialect import NAMED, Named, Run, as_rows
+from pipelines.warehouses.dialect import Named, Run, as_rows, read_parameters
 from pipelines.warehouses.load_quarantine import EXCLUDED
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
 from pipelines.warehouses.snowflake_limits import copy_with_short_originals, copy_without_misfits
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 HOME = "daybreak"  # the schema where a session's own tables and stages are
 BOUND_ROWS = 10_000  # in one value, which holds 16 MiB
 PARALLEL = 8  # files that one PUT sends at once
+_PLAIN_PATH = re.compile(r"[A-Za-z0-9/._%+=@, -]+")
 
 
 @dataclass
@@ -46,6 +47,11 @@ class SnowflakeRun(Run):
         self.dialect: SnowflakeDialect = SnowflakeDialect()
 
     @property
+    def is_unseen(self) -> bool:
+        """Whether the raw table is a copy; see ``snowflake_swap``."""
+        return bool(self.dialect.suffix)
+
+    @property
     def statements(self) -> int:
         """How many were run, also by what ``beside`` returned."""
         return self._session.sent
@@ -58,8 +64,7 @@ class SnowflakeRun(Run):
 
     def __call__(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:  # noqa: ANN401 - SQL values
         """Run one statement."""
-        named = [name for name in NAMED.findall(statement) if name in parameters]
-        text = NAMED.sub(lambda found: "?" if found[1] in parameters else found[0], statement)
+        text, named = read_parameters(statement, parameters)
         self._session.sent += 1
         with self._session.connection.cursor() as cursor:
             cursor.execute(text, [_bound(parameters[name]) for name in named] or None)
@@ -139,11 +144,10 @@ class SnowflakeRun(Run):
         self(f"create or replace temporary table excluded ({EXCLUDED})")
         if load.files:
             self("create or replace temporary stage landing")
-            # Beside the files, where there is room: a copy without misfits may be large.
             beside = Path(load.files[0].path).absolute().parent
             with ExitStack() as stack:
                 with explaining_full_disk(beside):
-                    folder = Path(stack.enter_context(TemporaryDirectory(prefix=".staged-", dir=beside)))
+                    folder = Path(stack.enter_context(_make_folder(beside)))
                     landed, aside = _gather(load, folder)
                 self._copy(landed)
                 if any(aside.iterdir()):
@@ -151,9 +155,9 @@ class SnowflakeRun(Run):
 
     def _copy(self, folder: Path) -> None:
         """Send a folder's files in one statement, several at once, and copy them into the table of that name."""
-        table, path = folder.name, glob.escape(str(folder)).replace("\\", "\\\\").replace("'", "\\'")
+        table = folder.name
         # Parquet is compressed already.
-        self(f"put 'file://{path}/*' @landing/{table}/ auto_compress = false overwrite = true parallel = {PARALLEL}")
+        self(f"put 'file://{folder}/*' @landing/{table}/ auto_compress = false overwrite = true parallel = {PARALLEL}")
         # By the session's own stage and name: what Snowflake remembers of earlier loads says nothing of this one.
         self(
             f"copy into {table} from @landing/{table}/ file_format = (type = parquet binary_as_text = false use_logical_type = true "
@@ -187,6 +191,11 @@ class SnowflakeRun(Run):
         self(f"create or replace temporary table {table} ({', '.join(f'{name} {type_}' for name, type_ in columns.items())})")
         for start in range(0, len(rows), BOUND_ROWS):  # apart, as DDL takes no values
             self(f"insert into {table} {self.dialect.rows('rows', columns)}", rows=as_rows(rows[start : start + BOUND_ROWS]))
+
+
+def _make_folder(beside: Path) -> TemporaryDirectory[str]:
+    """Make a folder for a PUT: beside the files, as a copy without misfits may be large, unless quotes or patterns are in that path."""
+    return TemporaryDirectory(prefix=".staged-", dir=beside if _PLAIN_PATH.fullmatch(str(beside)) else None)
 
 
 def _gather(load: StagedLoad, folder: Path) -> tuple[Path, Path]:

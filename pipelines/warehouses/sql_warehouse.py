@@ -20,6 +20,11 @@ from pipelines.warehouses.state_quarantine import count_entries, find_waiting, r
 class SqlWarehouse(ABC):
     """The part of a ``Warehouse`` that is statements alone."""
 
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """Where the warehouse is, without secrets."""
+
     @abstractmethod
     def _run(self, purpose: str) -> AbstractContextManager[Run]:
         """Open the warehouse, with its tables made, for a purpose that is told where somebody has to wait or to pay for it."""
@@ -27,7 +32,7 @@ class SqlWarehouse(ABC):
     def read_state(self, tables: Sequence[str]) -> WarehouseState:
         """Return the truth about ``tables`` (ids), with their newest ledger entries."""
         with self._run("read the state") as run:
-            return state_tables.read_state(run, tables)
+            return state_tables.read_state(run, self.place, tables)
 
     def approve(self, spec: TableSpec, approval: str, told: Sequence[str], approved_by: str) -> None:
         """Keep an approval on record; see ``Warehouse.approve``."""

@@ -23,11 +23,12 @@ def state_ddl(to: Dialect) -> list[str]:
     return [statement for statement in text.split(";\n") if statement.strip()]
 
 
-def read_state(run: Run, tables: Sequence[str]) -> WarehouseState:
+def read_state(run: Run, place: str, tables: Sequence[str]) -> WarehouseState:
     """Return the truth about ``tables`` (ids), with their newest ledger entries."""
     ((warehouse_id,),) = run("select warehouse_id from daybreak.warehouse")
     return WarehouseState(
         warehouse_id=warehouse_id,
+        place=place,
         watermarks=read_watermarks(run, tables),
         entries=read_entries(run, tables),
         days=read_days(run, tables),

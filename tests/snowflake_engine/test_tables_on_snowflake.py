@@ -1,6 +1,7 @@
 """What only Snowflake could do to a table: names of a session's own, DDL that commits, values that are too long, an owner."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,9 +63,7 @@ def test_a_rename_whose_commit_has_no_answer_takes_its_place(project: Project, d
     project.check("t")
 
 
-def test_a_rename_that_may_not_take_its_place_says_what_stands_and_does_it_later(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rename_that_may_not_take_its_place_says_what_stands_and_does_it_later(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     project.run("create table t (id int primary key, name text)", "insert into t values (1, 'a'), (2, 'b')")
     project.declare("t", "snapshot", key=["id"])
     project.commit("t")
@@ -99,6 +98,27 @@ def test_a_value_that_is_too_long_steps_aside_alone_and_is_told_by_its_hash(proj
     assert (original["id"], original["code"], len(entry["original"]) < ORIGINAL_BYTES) == ("100", "short", True)
     assert project.ask("select count(*), max(length(name)) from raw_shop.t") == [(100, TEXT_BYTES)]
     assert project.sync("t").outcome == "unchanged"
+
+
+def test_names_that_look_like_parameters_or_like_patterns_of_files(project: Project, tmp_path: Path) -> None:
+    project.home = tmp_path / "it's [1] home"
+    project.run('create table "é $source" (id int primary key, "x $load_id" text)', "insert into \"é $source\" values (1, 'a')")
+    project.declare("é $source", "snapshot", key=["id"])
+    project.commit("é $source")
+    project.check("é $source")
+
+
+@on_double
+def test_a_run_that_is_overtaken_before_it_adds_a_column_does_not_touch_the_one_that_was_added(project: Project, forker: Forker) -> None:
+    project.run("create table t (id int primary key, name text)", "insert into t values (1, 'a'), (2, 'b')")
+    project.declare("t", "snapshot", key=["id"])
+    project.commit("t")
+    project.run("alter table t add x text", "update t set x = 'v'")
+    with forker.stopped(project, ("load.schema", "before", 1)) as zombie:
+        assert project.sync("t").outcome == "committed"
+        zombie.wake()
+    assert set(kept(project)) == {"id", "name", "x"}
+    project.check("t")
 
 
 def test_a_mask_takes_out_a_column_whose_name_wants_quotes(project: Project) -> None:

@@ -33,6 +33,11 @@ def test_what_a_url_says_is_passed_on_to_the_driver() -> None:
         ("snowflake://me@account/DB", "no warehouse to compute with"),
         ("snowflake://me@account/DB?warehouse=W&wharehouse=X", "wharehouse is no option"),
         ("snowflake://me@account/DB?warehouse=W&port=x", "port is no whole number"),
+        ("snowflake://me@account/DB?warehouse=W&port=²", "port is no whole number"),
+        ("snowflake://me@account/DB?warehouse=W&role=", "role is empty"),
+        ("snowflake://me@account/DB?warehouse=W&what", "what is no option"),
+        ("snowflake://me@account:443/DB?warehouse=W", "behind the account stands a port"),
+        ("snowflake://me@[account/DB?warehouse=W", "it is no URL"),
     ],
 )
 def test_mistakes_are_told(url: str, told: str) -> None:
@@ -46,9 +51,10 @@ def test_all_mistakes_are_told_at_once() -> None:
     assert len(error.value.problems) == 5
 
 
-def test_a_password_that_was_not_escaped_is_not_told() -> None:
+@pytest.mark.parametrize("password", ["pa?ss&secret", "secret℅", "[secret"])
+def test_a_password_that_was_not_escaped_is_not_told(password: str) -> None:
     with pytest.raises(ConfigError) as error:
-        read_url("snowflake://me:pa?ss&secret@account/DB?warehouse=W")
+        read_url(f"snowflake://me:{password}@account/DB?warehouse=W")
     assert "secret" not in str(error.value)
 
 
