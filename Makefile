@@ -46,13 +46,19 @@ ui: $(VENV)/.run ## Open the Dagster UI on http://127.0.0.1:3000
 stop: $(VENV)/.run ## Stop the simulated shop's PostgreSQL
 	@$(BIN)/daybreak shop stop
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
+
 .PHONY: test
-test: $(VENV)/.dev ## Run the tests (some twenty minutes on two cores)
-	@$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+test: $(VENV)/.dev ## Run the quick tests (some eight minutes on two cores)
+	@$(PYTEST) -m "not slow and not long"
 
 .PHONY: test-all
-test-all: $(VENV)/.dev ## Run the tests and the long proofs
-	@$(BIN)/python -m pytest -n 2 --dist loadfile
+test-all: $(VENV)/.dev ## Run all tests but the longest proofs (some forty minutes on two cores)
+	@$(PYTEST) -m "not long"
+
+.PHONY: proofs
+proofs: $(VENV)/.dev ## Run the longest proofs: every boundary, every page, five thousand days (hours)
+	@$(PYTEST) -m long
 
 N ?= 200
 .PHONY: torture

@@ -31,6 +31,22 @@ _names = count()
 Row = tuple[str | None, ...]
 
 
+REAL_PARTS = {"postgres_server", "postgres_url", "snowflake_server", "double"}
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Have the quick suite (`make test`) run the first and the last case alone of a test with many, where each is work for real parts."""
+    cases: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        is_quick = not any(item.iter_markers("slow")) and not any(item.iter_markers("long"))
+        if is_quick and "[" in item.name and REAL_PARTS & set(getattr(item, "fixturenames", ())):
+            cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for several in cases.values():
+        for item in several[1:-1]:
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The URL of a maintenance database in a server that lives as long as the test session."""

@@ -14,6 +14,8 @@ from tests.crash.conftest import Run
 from tests.crash.crashing import DIED
 from tests.crash.proofs import ReadCopyPoller, differences
 
+pytestmark = pytest.mark.slow
+
 MODES = {
     "incremental": {"key": ["id"], "cursor": "at"},
     "partitioned": {"key": ["id"], "partition": {"column": "at", "start": "2026-03-01"}},
@@ -92,7 +94,7 @@ def test_a_reader_keeps_its_state_while_the_read_copy_is_replaced_and_a_new_one_
         assert reader.execute("select count(*) from raw_shop.t").fetchall() == [(21,)]
 
 
-@pytest.mark.parametrize("loads", [4, pytest.param(50, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("loads", [4, pytest.param(50, marks=pytest.mark.long)])
 def test_a_poller_on_the_read_copy_sees_only_whole_states_while_loads_are_killed(table: Project, run: Run, loads: int) -> None:
     deaths = [("land.manifest", "after", 1), ("load.rows", "after", 1), ("commit.fence", "after", 1), ("commit.transaction", "after", 1)]
     publish(table)

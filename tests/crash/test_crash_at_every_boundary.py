@@ -142,7 +142,7 @@ def test_a_crash_before_or_after_any_step_changes_nothing_in_the_end(changing: P
             crash_and_recover(changing, run, tmp_path, clean, ((name, moment, occurrence), 1))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_crash_at_every_single_boundary_once_and_twice_changes_nothing_in_the_end(changing: Project, run: Run, tmp_path: Path) -> None:
     clean = sync_cleanly(changing, run, tmp_path)
     for boundary in clean.boundaries:

@@ -13,6 +13,8 @@ from pipelines.state.mirror import Mirror
 from pipelines.sync.steps import set_hook
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 PAGE_KB = 4
 ROOM = "size=64m"
 
@@ -98,14 +100,14 @@ def assert_goes_on(project: Project) -> None:
     assert {file: file.stat().st_mtime_ns for file in times if file.exists()} == times, "landed chunks are kept"
 
 
-@pytest.mark.parametrize("step_kb", [12 * PAGE_KB, pytest.param(PAGE_KB, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step_kb", [12 * PAGE_KB, pytest.param(PAGE_KB, marks=pytest.mark.long)])
 def test_a_landing_that_is_full_at_any_page_is_told_and_the_next_run_completes(table: Project, tmp_path: Path, step_kb: int) -> None:
     with small_disk(tmp_path / "small") as folder:
         table.environment["DAYBREAK_LANDING_URL"] = str(folder)
         assert assert_survives(table, folder, step_kb, f"landing folder {folder}") >= 2
 
 
-@pytest.mark.parametrize("step_kb", [64 * PAGE_KB, pytest.param(16 * PAGE_KB, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("step_kb", [64 * PAGE_KB, pytest.param(16 * PAGE_KB, marks=pytest.mark.long)])
 def test_a_warehouse_that_is_full_at_any_page_is_told_and_the_next_run_completes(table: Project, tmp_path: Path, step_kb: int) -> None:
     with small_disk(tmp_path / "small") as folder:
         table.environment["DAYBREAK_WAREHOUSE_URL"] = f"duckdb:///{folder}/warehouse.duckdb"

@@ -99,7 +99,7 @@ def test_a_connection_that_is_reset_at_any_byte_is_told_and_the_next_run_complet
     assert_survived(far, "reset", 2)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["reset", "black hole"])
 def test_a_connection_that_is_reset_or_swallowed_at_each_of_many_bytes_is_told_and_the_next_run_completes(far: Far, kind: Kind) -> None:
     assert_survived(far, kind, 40)

@@ -22,6 +22,8 @@ from tests.conftest import TODAY, Project
 from tests.crash.conftest import Run
 from tests.crash.crashing import DIED
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -49,7 +51,7 @@ def landed(answer: dict[str, Any]) -> int:
 
 
 @pytest.mark.parametrize(
-    ("rows", "per_life"), [(40, 1), pytest.param(10_000, 40, marks=pytest.mark.slow), pytest.param(1_400, 1, marks=pytest.mark.slow)]
+    ("rows", "per_life"), [(40, 1), pytest.param(10_000, 40, marks=pytest.mark.long), pytest.param(1_400, 1, marks=pytest.mark.long)]
 )
 def test_equal_cursors_killed_after_every_chunk_of_seven_are_exact_and_no_chunk_is_read_twice(
     project: Project, run: Run, rows: int, per_life: int
@@ -226,7 +228,7 @@ for name in ("warm", "t"):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("key", [{"key": ["id"]}, {}], ids=["chunks", "one stream"])
 def test_memory_is_bounded_by_the_byte_budget_however_wide_the_rows_are(project: Project, key: dict[str, Any]) -> None:
     """Forty rows of 12 MB, 480 MB in all, with a budget of 16 MB."""

@@ -14,6 +14,8 @@ from tests.conftest import TODAY, Project
 from tests.crash.conftest import Run
 from tests.crash.crashing import DIED
 
+pytestmark = pytest.mark.slow
+
 DAYS = {"mode": "partitioned", "key": ["id"], "partition": {"column": "at", "start": "2026-01-01"}}
 
 

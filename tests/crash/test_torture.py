@@ -11,6 +11,8 @@ from tests.conftest import Project
 from tests.crash.proofs import AGREED, BALANCED, ENDS_WELL, ONCE, PROOFS, SAME_ROWS, WHOLE_COPY, differences, torn
 from tests.crash.torture import Plan, torture
 
+pytestmark = pytest.mark.slow
+
 SEED = 4
 
 
@@ -21,7 +23,7 @@ def test_a_few_kills_while_the_source_changes_lose_nothing(postgres_url: str, tm
     assert all(found.proven[proof] for proof in (SAME_ROWS, BALANCED, AGREED, WHOLE_COPY, ENDS_WELL))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_kills_of_syncs_mornings_and_copies_lose_nothing(postgres_url: str, tmp_path: Path) -> None:
     found = torture(postgres_url, tmp_path, Plan(30, SEED + 1))
     assert found.problems == []

@@ -13,6 +13,8 @@ from pipelines.wiring import SyncRequest, open_engine
 from tests.conftest import Project
 from tests.crash.conftest import Forker
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def table(table: Project) -> Project:

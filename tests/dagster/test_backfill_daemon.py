@@ -68,7 +68,7 @@ def turn_on(services: Services) -> None:
     assert answer["data"]["startSensor"]["__typename"] == "Sensor", answer
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(2400)
 def test_five_thousand_days_are_loaded_by_one_back_fill_that_survives_a_kill(years: Daybreak) -> None:
     assert missing(years) == DAYS - 10
@@ -91,7 +91,7 @@ def test_five_thousand_days_are_loaded_by_one_back_fill_that_survives_a_kill(yea
     assert committed == [(START, date.fromordinal(TODAY.toordinal() - 1), DAYS)]
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_live_sync_goes_on_while_dagster_back_fills(daybreak: Daybreak, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two runs may read a source at once, so a morning does not wait for the slot that a back-fill has."""
     monkeypatch.setenv("DAGSTER_HOME", "")

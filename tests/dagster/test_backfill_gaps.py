@@ -18,6 +18,8 @@ from sensors.backfill_gaps import FIRST_PAUSE, GOING_ON, LONGEST_PAUSE, MOST_RUN
 from tests.dagster.conftest import Daybreak
 from tests.dagster.test_partitions import EVENTS, committed_days, materialized_days, run_days
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 WISH = Wish("shop.events", (date(2026, 3, 4), date(2026, 3, 5)), "2 days were never loaded")
 

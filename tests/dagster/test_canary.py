@@ -20,6 +20,8 @@ from pipelines.cli.main import app
 from tests.dagster.conftest import ROOT, Daybreak, open_daybreak
 from tests.sweeping import Find, sweep_folder, sweep_text
 
+pytestmark = pytest.mark.slow
+
 VAULT = """
 source: vault
 url_env: VAULT_DATABASE_URL

@@ -68,7 +68,7 @@ def is_gone(process: int) -> bool:
     return command_line(process) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_morning_whose_process_is_killed_is_run_again_from_where_it_was(new_shop: Daybreak) -> None:
     """O3: seen dead, resumed, finished work not repeated, no orphan left writing, and the failure names the resume point."""
     chunks = LandedChunks(project_of(new_shop))
@@ -90,7 +90,7 @@ def test_a_morning_whose_process_is_killed_is_run_again_from_where_it_was(new_sh
     assert differences(project_of(new_shop)) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_morning_that_is_red_for_its_data_is_not_run_again(new_shop: Daybreak) -> None:
     new_shop.write("update products set unit_price = -1 - unit_price where product_id = 1")
     with open_services(new_shop) as services:
@@ -101,7 +101,7 @@ def test_a_morning_that_is_red_for_its_data_is_not_run_again(new_shop: Daybreak)
     assert "was killed" not in told_of(new_shop, run_id)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("who", ["the daemon", "the code server", "the command", "everything"])
 def test_a_morning_whose_processes_are_killed_ends_resumed_with_nothing_lost(new_shop: Daybreak, who: str) -> None:
     with open_services(new_shop) as services:

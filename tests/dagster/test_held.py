@@ -10,6 +10,8 @@ import pytest
 
 from tests.dagster.conftest import Daybreak, Morning, Rows
 
+pytestmark = pytest.mark.slow
+
 FUNNEL = "select * from marts.daily_funnel order by all"
 MANY_BAD_EVENTS = """
     insert into events (event_id, session_id, event_type, device, properties, occurred_at, received_at)

@@ -1,8 +1,11 @@
 """The night's job compares every raw table with its source, heals what differs, and says so in numbers in the check `parity`."""
 
 import dagster as dg
+import pytest
 
 from tests.dagster.conftest import Daybreak
+
+pytestmark = pytest.mark.slow
 
 
 def test_the_night_proves_every_table_and_heals_what_changed_behind_the_cursor(shop: Daybreak) -> None:

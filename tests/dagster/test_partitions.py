@@ -3,9 +3,12 @@
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from pipelines.assets.ingestion import ALLOWS_DELETES
 from tests.dagster.conftest import QUIET, Daybreak, Rows
+
+pytestmark = pytest.mark.slow
 
 EVENTS = dg.AssetKey(["raw_shop", "events"])
 START, END = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"

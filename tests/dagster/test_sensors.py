@@ -9,6 +9,8 @@ from sensors.asking import PATIENCE, Asked, Probe, decide, read_cursor, write_cu
 from sensors.source_changes import make_source_changes
 from tests.dagster.conftest import Daybreak
 
+pytestmark = pytest.mark.slow
+
 NOW = datetime(2026, 3, 10, 6, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 

@@ -21,6 +21,8 @@ from pipelines.shop.simulator import advance_shop, create_shop, migrate_shop
 from pipelines.wiring import SyncRequest, sync_tables
 from tests.snowflake.fixtures import connect
 
+pytestmark = pytest.mark.slow
+
 TODAY = date(2026, 3, 10)
 ROOT = Path(__file__).parents[2]
 ODD = ROOT / "tests" / "integration" / "odd_schema.sql"

@@ -8,6 +8,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+pytestmark = pytest.mark.slow
+
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 ORDERS = "order_id bigint, customer_id bigint, status varchar, currency varchar, {} decimal(10, 2)"
 LOAD = "placed_at timestamptz, updated_at timestamptz, _load_id varchar, _loaded_at timestamptz"

@@ -12,6 +12,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SALES = """
     create table customers (customer_id bigint primary key, email text, name text, updated_at timestamptz not null default now());

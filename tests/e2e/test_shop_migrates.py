@@ -11,6 +11,8 @@ from sensors.schema_drift import make_schema_drift
 from tests.dagster.conftest import Daybreak, open_daybreak
 from tests.dagster.test_morning import TABLES, columns_of
 
+pytestmark = pytest.mark.slow
+
 FIRST = ("loyalty_tier", "delivery_fee", "package_size")
 UNSEEN = ("status_returned", "returns_table")  # no table of the catalog has another schema because of them
 
@@ -104,7 +106,7 @@ def test_a_column_that_comes_and_one_that_gets_another_name_are_right_the_same_m
     assert shop.daybreak("plan", "shop").returncode == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_migration_of_the_shop_is_followed_and_each_morning_is_right(shop: Daybreak) -> None:
     done = walk(shop, 12)
     assert done[-1] == "returns_table"

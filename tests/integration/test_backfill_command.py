@@ -19,6 +19,8 @@ from tests.conftest import TODAY, Project
 from tests.integration.backfilling import DAYS, END, FIRST, Killed, at_commit, declare, die, fill, gaps, left
 from tests.integration.command_line import daybreak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def two_days_a_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

@@ -5,6 +5,8 @@ import pytest
 from tests.conftest import Project
 from tests.integration.command_line import daybreak, synced
 
+pytestmark = pytest.mark.slow
+
 SAFE = "Nothing was written; the last load stands."
 MODES = ["snapshot", "incremental", "partitioned"]
 # Each is a table and a column of it; the last is of 63 bytes, as long as PostgreSQL's names may be.

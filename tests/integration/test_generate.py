@@ -13,6 +13,8 @@ from tests.integration.test_discover import daybreak
 
 __all__ = ["shop"]  # the fixture: one table `t (id)` in the catalog, and `u (id, email, "Full Name", at)` in the source
 
+pytestmark = pytest.mark.slow
+
 
 def generate(project: Project, *arguments: str, code: int = 0) -> Result:
     done = daybreak(project, "generate", *arguments)

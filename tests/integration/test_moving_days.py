@@ -9,6 +9,8 @@ from pipelines.sync.steps import Moment, set_hook
 from tests.conftest import TODAY, Project
 from tests.integration.test_sync_modes import days_ago
 
+pytestmark = pytest.mark.slow
+
 NAMED = {"expect_column_values_to_not_be_null": {"column": "name"}, "on_failure": "quarantine"}
 
 

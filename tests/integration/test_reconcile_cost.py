@@ -14,6 +14,8 @@ from pipelines.warehouses import duckdb
 from tests.conftest import TODAY, Project
 from tests.integration.comparing import make_orders, named, reconcile
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Traffic:

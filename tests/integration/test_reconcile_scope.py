@@ -5,6 +5,8 @@ import pytest
 from tests.conftest import TODAY, Project
 from tests.integration.comparing import by_hand, make_orders, named, reconcile
 
+pytestmark = pytest.mark.slow
+
 
 def test_rows_in_quarantine_are_left_out_by_key_on_both_sides_and_counted(project: Project) -> None:
     project.run("create table t (id int primary key, day date, at timestamptz)")

@@ -16,6 +16,8 @@ from pipelines.sync.steps import set_hook
 from pipelines.wiring import open_landing, open_mirror
 from tests.conftest import TODAY, Project
 
+pytestmark = pytest.mark.slow
+
 POSITIVE = {"expect_column_values_to_be_between": {"column": "fee", "min_value": 0}, "on_failure": "quarantine"}
 MANY = {"expect_table_row_count_to_be_between": {"min_value": 1000}, "on_failure": "hold"}
 MODES: dict[str, dict[str, Any]] = {

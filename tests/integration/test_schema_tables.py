@@ -8,6 +8,8 @@ from pipelines.evolution.plan import plan_source
 from tests.conftest import TODAY, Project
 from tests.integration.evolving import MODES, MOVED, apply, history, kept, load, make_table, plan
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def table(project: Project) -> Project:

@@ -10,6 +10,8 @@ from tests.integration.test_add import ROOT, add, catalog, run, shop, staging
 from tests.integration.test_generate import build, generate, model_of, raw_columns
 
 __all__ = ["shop"]
+
+pytestmark = pytest.mark.slow
 ENTRY = "  - {name: u, mode: incremental, key: [id], cursor: at, deletes: reconcile%s}\n"
 FILTER = "where _deleted_at is null"
 

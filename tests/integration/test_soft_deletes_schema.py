@@ -16,6 +16,8 @@ from tests.integration.test_privacy import forget
 from tests.integration.test_soft_deletes import MARK, REMOVE, assert_sums_agree, declare, delete_and_heal, last_counts, make_marking, marked
 from tests.sweeping import sweep_folder
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def table(project: Project) -> Project:

@@ -8,6 +8,8 @@ import pytest
 from pipelines.sync.steps import Moment, set_hook
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 CURSORS = {
     "serial": "n serial, at timestamptz default now()",
     "timestamptz": "n serial, at timestamptz default now()",

@@ -8,6 +8,8 @@ import pytest
 from tests.conftest import Project
 from tests.integration.comparing import reconcile
 
+pytestmark = pytest.mark.slow
+
 STEPS = 14
 COUNTS = "rows_read, rows_inserted, rows_updated, rows_unchanged, rows_quarantined, rows_deleted, total_rows"
 

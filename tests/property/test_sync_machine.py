@@ -19,6 +19,8 @@ from tests.property.source_machine import Setup, SyncMachine, Write
 
 __all__ = ["forker", "run"]
 
+pytestmark = pytest.mark.slow
+
 SETUPS = [Setup("incremental", cursor, is_blind) for cursor in ("clock", "sequence") for is_blind in (False, True)]  # type: ignore[arg-type]
 SETUPS += [Setup("snapshot", "clock", key_type="numeric"), Setup("partitioned", "day", key_type="numeric")]
 # A step is a real sync, seconds on a busy machine: what hypothesis finds slow is the point.
@@ -76,6 +78,6 @@ def test_the_machine_notices_what_an_open_transaction_hides(factory: MachineFact
     machine.teardown()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_whatever_happens_no_row_is_lost_in_thousands_of_steps(factory: MachineFactory) -> None:
     run_state_machine_as_test(factory, settings=LONG)

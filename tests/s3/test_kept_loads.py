@@ -30,6 +30,8 @@ from tests.s3.test_other_machine import reads
 from tests.s3.test_sync import make_table
 from tests.unit.test_landing import SPEC, plan
 
+pytestmark = pytest.mark.slow
+
 MANY = {"expect_table_row_count_to_be_between": {"min_value": 1000}, "on_failure": "hold"}
 
 

@@ -15,6 +15,8 @@ from tests.crash.crashing import DIED
 from tests.s3.conftest import another_machine, names
 from tests.s3.test_sync import MODES, make_table
 
+pytestmark = pytest.mark.slow
+
 LANDING_STEPS = ("land.chunk", "land.file", "land.upload", "land.manifest", "clean")
 
 
@@ -57,7 +59,7 @@ def test_a_load_that_died_on_one_machine_is_gone_on_with_on_another(fresh: Proje
     crash_there_and_recover_here(fresh, run, ("land.upload", "after", 2), count_reads(fresh, run, tmp_path))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("boundary", [(step, moment) for step in LANDING_STEPS for moment in ("before", "after")], ids="-".join)
 def test_a_crash_at_every_step_of_landing_costs_another_machine_one_chunk(
@@ -120,7 +122,7 @@ def test_a_home_that_is_thrown_away_costs_nothing(fresh: Project, run: Run) -> N
     fresh.commit("t")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("moment", ["before", "after"])
 @pytest.mark.parametrize("step", ["land.file", "land.upload", "land.manifest", "gate", "claim", "commit", "mirror", "clean"])
 def test_a_machine_that_was_suspended_at_any_step_doubles_nothing(fresh: Project, forker: Forker, step: str, moment: str) -> None:
@@ -136,7 +138,7 @@ def test_a_machine_that_was_suspended_at_any_step_doubles_nothing(fresh: Project
     fresh.check("t")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("mode", MODES)
 def test_deaths_at_random_on_three_machines_lose_and_double_nothing(landed: Project, run: Run, mode: str, seed: int) -> None:

@@ -13,6 +13,8 @@ from pipelines.evolution.moves import Move, list_moves
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
 
+pytestmark = pytest.mark.slow
+
 SPEC = TableSpec("shop", "public", "t", "snapshot")
 COLUMNS = ("id", "fee", "status", "note")
 RAW = "select *{{ former_names('shop', 't') }} from {{ source('shop', 't') }}"
