@@ -18,6 +18,7 @@ from pipelines.runs.deaths import LIVES, end_dead_runs
 from pipelines.runs.morning import RunOutcome, prepare_instance, run_morning
 from pipelines.settings import Settings
 from pipelines.state import texts
+from pipelines.state.builds import read_builds, read_deliveries
 from pipelines.sync.forget import Forgotten, forget_row
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import open_warehouse
@@ -128,8 +129,8 @@ def _what_is_left(settings: Settings, spec: TableSpec, run: RunOutcome) -> tuple
     if run.report is None:
         return (f"models on the table, the read copy and the dashboards, because the morning run failed: {run.failure}",)
     mirror = open_mirror(settings.state_url)
-    left = [*_models_left(load_manifest(settings), mirror.builds(), f"raw_{spec.source}.{spec.name}")]
-    for name, item in mirror.deliveries().items():
+    left = [*_models_left(load_manifest(settings), read_builds(mirror), f"raw_{spec.source}.{spec.name}")]
+    for name, item in read_deliveries(mirror).items():
         if item["status"] == "kept":
             left.append(f"{'the read copy' if name == READ_COPY else name}, which keeps its last good version: {item['reason']}")
     try:

@@ -14,6 +14,7 @@ from pipelines.errors import DaybreakError
 from pipelines.landing.cleaning import purge_orphans
 from pipelines.settings import Settings
 from pipelines.state import tables as t
+from pipelines.state.builds import read_builds
 from pipelines.state.mirror import Mirror
 from pipelines.state.texts import erase_mirror
 from pipelines.sync.sizes import KEPT_SIZES
@@ -64,7 +65,7 @@ def _clean_warehouse(settings: Settings, mirror: Mirror, *, is_morning: bool) ->
     if not warehouse.is_free_to_ask and mirror.is_cleaned():
         return None  # nothing is so urgent that a machine has to be woken for it
     warehouse.drop_closed(datetime.now(UTC) - timedelta(days=settings.keep_quarantine_days))
-    builds = mirror.builds().values()
+    builds = read_builds(mirror).values()
     is_settled = all(build["status"] == "built" for build in builds) if is_morning else not builds
     traces = warehouse.traces()
     if traces == "fresh" or (traces == "erased" and is_settled):

@@ -22,7 +22,9 @@ from pipelines.assets.dbt_process import Heard, NodeResult, run_dbt
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings
 from pipelines.state.attempts import UNFINISHED_BUILD
+from pipelines.state.builds import read_builds, record_build, record_standing
 from pipelines.state.mirror import Mirror
+from pipelines.state.verdicts import record_verdicts
 from pipelines.sync.model import Verdict
 from pipelines.sync.spec import OnFailure
 from pipelines.warehouses.marts import Relation, open_marts
@@ -64,7 +66,7 @@ def build_models(settings: Settings, mirror: Mirror, request: BuildRequest) -> B
                 _note_the_rest(mirror, plan)
                 return Build(plan)
             for model in plan.build:
-                mirror.record_build(model, "failed", None, UNFINISHED_BUILD)
+                record_build(mirror, model, "failed", None, UNFINISHED_BUILD)
             _note_the_rest(mirror, plan)
             done = run_dbt(settings, _arguments(manifest, plan), request.listen, [turn] if turn is not None else [])
             _note_built(mirror, manifest, plan, done.results, done.error)
@@ -93,7 +95,7 @@ def outdated_tables(settings: Settings, mirror: Mirror, manifest: Mapping[str, A
 def _read_known(settings: Settings, mirror: Mirror, manifest: Mapping[str, Any], there: Container[Relation] | None = None) -> Known:
     """Ask the mirror what was done. ``there`` is what stands in the warehouse, if it was asked: a table may have been dropped by hand."""
     statuses = {f"{RAW_PREFIX}{status.table_id}": status for status in mirror.statuses()}
-    builds = mirror.builds()
+    builds = read_builds(mirror)
     return Known(
         loads={table: status.load_id for table, status in statuses.items()},
         held={table for table, status in statuses.items() if status.held_reason},
@@ -127,9 +129,9 @@ def _arguments(manifest: Mapping[str, Any], plan: BuildPlan) -> list[str]:
 def _note_the_rest(mirror: Mirror, plan: BuildPlan) -> None:
     """Note the models that are not built."""
     for model, why in plan.left_out.items():
-        mirror.record_build(model, "left_out", None, why)
+        record_build(mirror, model, "left_out", None, why)
     for model in plan.inputs.keys() - plan.build - plan.left_out.keys():
-        mirror.record_standing(model)
+        record_standing(mirror, model)
 
 
 def _note_built(mirror: Mirror, manifest: Mapping[str, Any], plan: BuildPlan, results: Mapping[str, NodeResult], error: str | None) -> None:
@@ -142,9 +144,9 @@ def _note_built(mirror: Mirror, manifest: Mapping[str, Any], plan: BuildPlan, re
             continue
         if why:
             failed[model] = why
-            mirror.record_build(model, "failed", None, why)
+            record_build(mirror, model, "failed", None, why)
         else:
-            mirror.record_build(model, "built", plan.inputs[model])
+            record_build(mirror, model, "built", plan.inputs[model])
 
 
 def _why_failed(
@@ -176,7 +178,7 @@ def _note_verdicts(mirror: Mirror, manifest: Mapping[str, Any], plan: BuildPlan,
                     )
                     verdicts.setdefault(model, []).append(verdict)
     for found in verdicts.values():
-        mirror.record_verdicts(found, run_id)
+        record_verdicts(mirror, found, run_id)
 
 
 def _failed_tests(manifest: Mapping[str, Any], results: Mapping[str, NodeResult]) -> dict[str, list[str]]:

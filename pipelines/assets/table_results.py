@@ -12,6 +12,7 @@ from pipelines.runs.progress import Happening, tell
 from pipelines.state.mirror import Mirror
 from pipelines.state.results import record_result, sum_counts
 from pipelines.state.status import TableStatus
+from pipelines.state.verdicts import last_verdicts
 from pipelines.sync.model import TableResult
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import FRESH_HOURS, TableSpec
@@ -76,8 +77,9 @@ def _tell_held(table: TableSpec, status: TableStatus, result: TableResult) -> st
 
 
 def _make_gate_result(mirror: Mirror, table: TableSpec, result: TableResult) -> dg.AssetCheckResult:
-    # Without a load, what was said of the one that stands: the last one judged may be one that was held.
-    verdicts = result.verdicts or (mirror.last_verdicts(table.id, mirror.status(table.id).load_id) if result.outcome == "unchanged" else [])
+    verdicts = result.verdicts
+    if result.outcome == "unchanged" and not verdicts:  # of the load that stands: the last one judged may be one that was held
+        verdicts = tuple(last_verdicts(mirror, table.id, mirror.status(table.id).load_id))
     status, is_held = mirror.status(table.id), result.outcome == "held"
     return dg.AssetCheckResult(
         asset_key=raw_key(table),

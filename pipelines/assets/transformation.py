@@ -15,6 +15,7 @@ from pipelines.assets.build_plan import BUILT_TYPES, ancestors_of, in_build_orde
 from pipelines.assets.manifest import load_manifest
 from pipelines.runs.progress import Happening, tell
 from pipelines.settings import load_settings
+from pipelines.state.builds import read_builds
 
 if TYPE_CHECKING:  # what a step works with is imported when it works
     from pipelines.assets.dbt_build import Build
@@ -77,7 +78,7 @@ def make_dbt_assets(manifest: Mapping[str, Any], models: Sequence[str]) -> dg.As
             tell(Happening(heard.node, "build"))
 
         build = build_models(settings, mirror, BuildRequest(current, chosen.keys() & current["nodes"].keys(), context.run.run_id, listen))
-        notes = mirror.builds()
+        notes = read_builds(mirror)
         for model, key in chosen.items():
             note = notes.get(model, {})
             results = [*_test_results(context, current, key, build), _make_fresh_result(key, note)]

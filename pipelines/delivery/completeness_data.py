@@ -19,6 +19,7 @@ from pipelines.delivery.restated_data import list_restated
 from pipelines.gaps import list_gaps
 from pipelines.settings import Settings
 from pipelines.state.backfills import Backfill, ended_backfills, unfinished_backfills
+from pipelines.state.builds import read_deliveries, record_delivery
 from pipelines.state.mirror import Mirror
 from pipelines.sync.spec import FRESH_HOURS, TableSpec
 
@@ -52,7 +53,7 @@ def deliver_completeness(settings: Settings, mirror: Mirror, *, has_morning: boo
     # The hour is left out, but for what it makes of the answer: a comparison gets old.
     said = (replace(page, published_at=datetime.min), settings.local_today(), answer(page))
     inputs = hashlib.sha256(repr(said).encode()).hexdigest()[:24]
-    before = mirror.deliveries().get(DELIVERY, {})
+    before = read_deliveries(mirror).get(DELIVERY, {})
     as_of = compared_at(page)
     known = {"inputs": inputs, "version": before.get("version"), "published_at": before.get("published_at")}
     status = "unchanged" if before.get("inputs") == inputs and target.exists() else "published"
@@ -61,7 +62,7 @@ def deliver_completeness(settings: Settings, mirror: Mirror, *, has_morning: boo
         version = published.version_path.stem if published.version_path else COMPLETENESS
         known |= {"version": version, "published_at": datetime.now(UTC).isoformat()}
     told = as_of and as_of.isoformat()
-    mirror.record_delivery(DELIVERY, status=status, data_as_of=told, stale_since=None, reason=None, **known)
+    record_delivery(mirror, DELIVERY, status=status, data_as_of=told, stale_since=None, reason=None, **known)
     return Delivered(status, target, known["version"] or COMPLETENESS, as_of)
 
 

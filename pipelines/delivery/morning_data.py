@@ -21,7 +21,9 @@ from pipelines.delivery.publish import publish, read_published
 from pipelines.delivery.read_copy import READ_COPY, read_copy_file
 from pipelines.delivery.restated_data import list_restated
 from pipelines.settings import Settings
+from pipelines.state.builds import read_builds, read_deliveries, record_delivery
 from pipelines.state.mirror import Mirror
+from pipelines.state.verdicts import last_verdicts
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses.marts import Ask, open_marts
 
@@ -67,7 +69,7 @@ def dashboard_file(settings: Settings) -> Path:
 
 def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) -> Delivered:
     """Publish the page if it may be, else put a banner on the last good one. The mirror remembers which."""
-    target, before = dashboard_file(settings), mirror.deliveries().get(f"dashboards/{MORNING}", {})
+    target, before = dashboard_file(settings), read_deliveries(mirror).get(f"dashboards/{MORNING}", {})
     reasons = _reasons_to_keep(settings, mirror, shown)
     if reasons:
         return _keep(settings, mirror, before, reasons)
@@ -76,7 +78,7 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
     health = (_table_health(settings, mirror), _model_health(settings, mirror, shown), *news, as_of)
     inputs = _digest(settings, mirror, shown, health)
     if before.get("inputs") == inputs and before.get("status") in ("published", "unchanged") and target.exists():
-        mirror.record_delivery(f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
+        record_delivery(mirror, f"dashboards/{MORNING}", **{**_known(before), "status": "unchanged"})
         return Delivered("unchanged", target, before["version"], _instant(before["data_as_of"]))
     page = _make_page(settings, health)
     from pipelines.delivery.morning import render_morning
@@ -96,14 +98,14 @@ def deliver_morning(settings: Settings, mirror: Mirror, shown: MorningInputs) ->
 
 
 def _reasons_to_keep(settings: Settings, mirror: Mirror, shown: MorningInputs) -> tuple[str, ...]:
-    builds = mirror.builds()
+    builds = read_builds(mirror)
     reasons = []
     for model in shown.models:
         build = builds.get(model)
         if build is None or build["status"] != "built":
             why = build["reason"] if build else "it was never built"
             reasons.append(f"{model.rpartition('.')[2]}: {why}")
-    copy = mirror.deliveries().get(READ_COPY, {})
+    copy = read_deliveries(mirror).get(READ_COPY, {})
     if settings.read_copy and copy.get("status") in ("kept", "none"):
         reasons.append(copy["reason"])
     return tuple(reasons)
@@ -122,7 +124,7 @@ def _keep(settings: Settings, mirror: Mirror, before: Mapping[str, Any], reasons
 
 
 def _note(mirror: Mirror, status: str, **values: Any) -> None:  # noqa: ANN401 - the columns of the mirror's table
-    mirror.record_delivery(f"dashboards/{MORNING}", **{"stale_since": None, "reason": None, **values, "status": status})
+    record_delivery(mirror, f"dashboards/{MORNING}", **{"stale_since": None, "reason": None, **values, "status": status})
 
 
 def _known(before: Mapping[str, Any]) -> dict[str, Any]:
@@ -132,7 +134,7 @@ def _known(before: Mapping[str, Any]) -> dict[str, Any]:
 def _digest(settings: Settings, mirror: Mirror, shown: MorningInputs, health: tuple[Any, ...]) -> str:
     """Hash what the page would say. The hour of ``data as of`` is left out: a second look the same day is no news."""
     tables, models, changes, restated, as_of = health
-    builds = mirror.builds()
+    builds = read_builds(mirror)
     day = as_of.astimezone(ZoneInfo(settings.time_zone)).date() if as_of else None
     content = [
         [builds[model]["inputs"] for model in shown.models],
@@ -161,7 +163,7 @@ def _table_health(settings: Settings, mirror: Mirror) -> tuple[TableHealth, ...]
     for table in (table for source in settings.sources() for table in source.tables):
         status = mirror.status(table.id)
         # Of a held table, what was said of the load that was held; of any other, what was said of the one that stands.
-        verdicts = mirror.last_verdicts(table.id, None if status.held_reason else status.load_id)
+        verdicts = last_verdicts(mirror, table.id, None if status.held_reason else status.load_id)
         counts = _last_sync_counts(mirror, table.id)
         # Rows that stepped aside are told as such: the check that sent them there did its work.
         failed = sum(not verdict.passed and verdict.on_failure != "quarantine" for verdict in verdicts)
@@ -189,11 +191,11 @@ def _last_sync_counts(mirror: Mirror, table_id: str) -> Counter[str]:
 
 def _model_health(settings: Settings, mirror: Mirror, shown: MorningInputs) -> tuple[ModelHealth, ...]:
     health = []
-    for model, build in sorted(mirror.builds().items()):
+    for model, build in sorted(read_builds(mirror).items()):
         name = model.rpartition(".")[2]
         if model not in shown.all_models or name.startswith("stg_") or not model.startswith("model."):
             continue
-        verdicts = mirror.last_verdicts(model)
+        verdicts = last_verdicts(mirror, model)
         is_left_out, built_at = build["status"] != "built", _instant(build["built_at"])
         health.append(
             ModelHealth(

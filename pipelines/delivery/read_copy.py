@@ -17,6 +17,7 @@ from typing import Any
 
 from pipelines.errors import DaybreakError
 from pipelines.settings import Settings
+from pipelines.state.builds import read_builds, read_deliveries, record_delivery
 from pipelines.state.mirror import Mirror
 from pipelines.warehouses import duckdb_file, open_warehouse
 
@@ -49,13 +50,13 @@ def deliver_read_copy(settings: Settings, mirror: Mirror, models: Mapping[str, R
     """
     if not settings.read_copy:
         return Copied("off", "off")
-    before = mirror.deliveries().get(READ_COPY, {})
+    before = read_deliveries(mirror).get(READ_COPY, {})
     inputs = _digest(mirror, models)
     if before.get("inputs") == inputs and before["status"] in ("published", "unchanged") and read_copy_file(settings).exists():
         _note(mirror, before, status="unchanged", inputs=inputs)
         return Copied("unchanged", inputs)
     # What has no inputs was not built to a good end: see dbt_build.
-    builds = mirror.builds()
+    builds = read_builds(mirror)
     bad = [relation for model, relation in models.items() if builds.get(model, {}).get("inputs") is None]
     try:
         _publish(settings, bad)
@@ -70,7 +71,7 @@ def deliver_read_copy(settings: Settings, mirror: Mirror, models: Mapping[str, R
 
 def _digest(mirror: Mirror, models: Mapping[str, Relation]) -> str:
     """Hash what the copy would hold: each table's load and schema, each model's last good build."""
-    builds = mirror.builds()
+    builds = read_builds(mirror)
     tables = [(status.table_id, status.load_id, status.schema_version) for status in mirror.statuses()]
     built = [
         (model, relation, builds.get(model, {}).get("inputs"), builds.get(model, {}).get("built_at"))
@@ -81,7 +82,7 @@ def _digest(mirror: Mirror, models: Mapping[str, Relation]) -> str:
 
 def _note(mirror: Mirror, before: Mapping[str, Any], **values: Any) -> None:  # noqa: ANN401 - the columns of the mirror's table
     known = {"version": before.get("version", "none"), "published_at": before.get("published_at"), "data_as_of": None}
-    mirror.record_delivery(READ_COPY, **{**known, "reason": None, "stale_since": None, **values})
+    record_delivery(mirror, READ_COPY, **{**known, "reason": None, "stale_since": None, **values})
 
 
 def _now() -> str:

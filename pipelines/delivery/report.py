@@ -11,8 +11,10 @@ from pipelines.delivery.escalation import HeldTable, tell_escalation, tell_stand
 from pipelines.delivery.markdown import escape_markdown, write_table
 from pipelines.delivery.publish import publish
 from pipelines.settings import Settings
+from pipelines.state.builds import read_builds, read_deliveries
 from pipelines.state.mirror import Mirror
 from pipelines.state.results import results_of
+from pipelines.state.verdicts import last_verdicts
 from pipelines.sync.spec import TableSpec
 
 KEPT_REPORTS = 90
@@ -54,10 +56,10 @@ def make_report(settings: Settings, mirror: Mirror, run: RunFacts) -> MorningRep
     """Gather the report of a run from the mirror; tables that the run did not touch are told from their standing state."""
     results = results_of(mirror, [*run.resumes, run.run_id])
     tables = [_table(mirror, table, results.get(table.id)) for source in settings.sources() for table in source.tables]
-    models = [_model(mirror, model, build) for model, build in sorted(mirror.builds().items()) if model in run.models]
+    models = [_model(mirror, model, build) for model, build in sorted(read_builds(mirror).items()) if model in run.models]
     deliveries = [
         {"delivery": name, "status": item["status"], "data_as_of": item["data_as_of"], "reason": item["reason"]}
-        for name, item in sorted(mirror.deliveries().items())
+        for name, item in sorted(read_deliveries(mirror).items())
         if name in run.deliveries
     ]
     problems = [*_held(tables), *_not_built(models)]
@@ -131,7 +133,7 @@ def _table(mirror: Mirror, table: TableSpec, result: Mapping[str, Any] | None) -
 
 
 def _model(mirror: Mirror, model: str, build: Mapping[str, Any]) -> Mapping[str, Any]:
-    verdicts = mirror.last_verdicts(model)
+    verdicts = last_verdicts(mirror, model)
     return {
         "model": model.rpartition(".")[2],
         "status": build["status"],

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sa
 
+from pipelines.state.builds import read_builds
 from pipelines.state.mirror import Mirror
 from pipelines.state.tables import attempts
 
@@ -113,7 +114,7 @@ def tell_resume_points(mirror: Mirror, run_id: str) -> str:
     """Return from where the next run goes on with what a dead run left unfinished."""
     left = [attempt for attempt in open_attempts(mirror) if attempt.run_id == run_id]
     points = [f"{item.table_id} (it was in {item.phase}, {item.rows_read:,} rows were read)" for item in left]
-    unbuilt = sorted(model.rpartition(".")[2] for model, build in mirror.builds().items() if build["reason"] == UNFINISHED_BUILD)
+    unbuilt = sorted(model.rpartition(".")[2] for model, build in read_builds(mirror).items() if build["reason"] == UNFINISHED_BUILD)
     told = f"The next run goes on with {', '.join(points)}." if points else "No table was being loaded."
     return f"{told} Models that were not built to their end: {', '.join(unbuilt)}." if unbuilt else told
 

@@ -21,7 +21,7 @@ from pipelines.state.database import open_database
 from pipelines.state.rows import day_rows, entry_row, iso, table_row, version_row
 from pipelines.state.status import TableStatus, read_status
 from pipelines.sync import codec
-from pipelines.sync.model import DayDigest, LedgerEntry, SchemaVersion, Verdict, Watermark
+from pipelines.sync.model import DayDigest, LedgerEntry, SchemaVersion, Watermark
 from pipelines.sync.protocols import WarehouseState
 from pipelines.sync.shape import TableSchema
 
@@ -41,13 +41,13 @@ class Attempt:
     def note(self, phase: str, rows_read: int) -> None:
         """Say what is being done now."""
         self._mirror.write(
-            sa.update(t.attempts).where(t.attempts.c.attempt_id == self._id).values(phase=phase, rows_read=rows_read, heartbeat_at=_now())
+            sa.update(t.attempts).where(t.attempts.c.attempt_id == self._id).values(phase=phase, rows_read=rows_read, heartbeat_at=now())
         )
 
     def finish(self, outcome: str, error: str | None = None) -> None:
         """Say how it ended."""
-        now = _now()
-        values = {"outcome": outcome, "error": error, "finished_at": now, "heartbeat_at": now}
+        at = now()
+        values = {"outcome": outcome, "error": error, "finished_at": at, "heartbeat_at": at}
         self._mirror.write(sa.update(t.attempts).where(t.attempts.c.attempt_id == self._id).values(**values))
 
 
@@ -176,8 +176,8 @@ class Mirror:
         known = self.read(
             sa.select(t.tables.c.held_since, t.tables.c.held_mornings, t.tables.c.held_morning).where(t.tables.c.table_id == table_id)
         )
-        since, mornings, last = known[0] if known and known[0].held_since else (_now(), 0, None)
-        held = {"held_reason": reason, "held_at": _now(), "held_load_id": load_id, "held_since": since}
+        since, mornings, last = known[0] if known and known[0].held_since else (now(), 0, None)
+        held = {"held_reason": reason, "held_at": now(), "held_load_id": load_id, "held_since": since}
         held |= {"held_mornings": mornings + (last != morning.isoformat()), "held_morning": morning.isoformat()}
         if known:
             self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id).values(**held))
@@ -189,34 +189,17 @@ class Mirror:
         held = {"held_load_id": next_held[0], "held_reason": next_held[1]} if next_held else _NOT_HELD
         self.write(sa.update(t.tables).where(t.tables.c.table_id == table_id, t.tables.c.held_load_id == load_id).values(**held))
 
-    def record_verdicts(self, verdicts: Sequence[Verdict], batch: str) -> None:
-        """Keep what checks said of a load or a build."""
-        rows = [
-            {
-                "subject": verdict.subject,
-                "check_name": verdict.check,
-                "passed": verdict.passed,
-                "on_failure": verdict.on_failure,
-                "numbers": dict(verdict.numbers),
-                "batch": batch,
-                "judged_at": _now(),
-            }
-            for verdict in verdicts
-        ]
-        if rows:
-            self.write(sa.insert(t.verdicts).values(rows))
-
     @contextmanager
     def attempt(self, table_id: str, run_id: str | None, *, is_backfill: bool = False) -> Iterator[Attempt]:
         """Note a try from its start to its end; an exception is noted and raised on."""
-        attempt_id, now = str(ULID()), _now()
+        attempt_id, at = str(ULID()), now()
         self.write(
             sa.insert(t.attempts).values(
                 attempt_id=attempt_id,
                 table_id=table_id,
                 run_id=run_id,
-                started_at=now,
-                heartbeat_at=now,
+                started_at=at,
+                heartbeat_at=at,
                 phase="plan",
                 rows_read=0,
                 process=this_process(),
@@ -285,7 +268,7 @@ class Mirror:
 
     def record_cleaned(self) -> None:
         """Note that what is old was deleted from the warehouse now."""
-        self.write(sa.update(t.identity).values(cleaned_at=_now()))
+        self.write(sa.update(t.identity).values(cleaned_at=now()))
 
     def entries_since(self, table_id: str, since: datetime) -> list[Mapping[str, Any]]:
         """Return the ledger entries of a table that were committed after an instant, as plain data."""
@@ -297,48 +280,12 @@ class Mirror:
         entries = self.entries_since(table_id, datetime.fromisoformat(since))
         return {date.fromisoformat(day) for entry in entries for day in entry["window"].get("days", ())}
 
-    def last_verdicts(self, subject: str, batch: str | None = None) -> list[Verdict]:
-        """Return the verdicts of ``batch`` (a load, a build), or of the last one that was judged of ``subject``."""
-        newest = (
-            sa.select(t.verdicts.c.batch).where(t.verdicts.c.subject == subject).order_by(t.verdicts.c.id.desc()).limit(1).scalar_subquery()
-        )
-        columns = (t.verdicts.c.subject, t.verdicts.c.check_name, t.verdicts.c.passed, t.verdicts.c.on_failure, t.verdicts.c.numbers)
-        chosen = t.verdicts.c.batch == (newest if batch is None else batch)
-        rows = self.read(sa.select(*columns).where(t.verdicts.c.subject == subject, chosen).order_by(t.verdicts.c.id))
-        return [Verdict(subject, check, passed, on_failure, numbers) for subject, check, passed, on_failure, numbers in rows]
-
-    # -- dbt builds and deliveries
-
-    def builds(self) -> dict[str, Mapping[str, Any]]:
-        """Return the last note about every model."""
-        return {row.model: dict(row._mapping) for row in self.read(sa.select(t.builds))}
-
-    def record_build(self, model: str, status: str, inputs: str | None, reason: str | None = None) -> None:
-        """Note how a model's build ended; a model that was left out or failed keeps the inputs of its last good build."""
-        values: dict[str, Any] = {"model": model, "status": status, "reason": reason, "noted_at": _now()}
-        if status == "built":
-            values |= {"inputs": inputs, "built_at": _now()}
-        elif status == "failed":
-            values |= {"inputs": None}
-        self.write(self.upserting(t.builds, values))
-
-    def record_standing(self, model: str) -> None:
-        """Note that a model was left alone because nothing above it changed: its last good build stands."""
-        self.write(sa.update(t.builds).where(t.builds.c.model == model).values(status="built", reason=None, noted_at=_now()))
-
-    def record_delivery(self, delivery: str, **values: Any) -> None:  # noqa: ANN401 - the table's columns
-        """Note how a delivery ended."""
-        self.write(self.upserting(t.deliveries, {"delivery": delivery, **values}))
-
-    def deliveries(self) -> dict[str, Mapping[str, Any]]:
-        """Return the last note about every delivery."""
-        return {row.delivery: dict(row._mapping) for row in self.read(sa.select(t.deliveries))}
-
 
 def this_process() -> str:
     """Return how this process is named in the mirror: host/process number."""
     return f"{socket.gethostname()}/{os.getpid()}"
 
 
-def _now() -> str:
+def now() -> str:
+    """Return the time as the mirror writes it."""
     return iso(datetime.now(UTC))

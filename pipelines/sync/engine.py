@@ -14,6 +14,7 @@ from ulid import ULID
 
 from pipelines.errors import DaybreakError, LoadConflict, SchemaRefused, SourceUnavailable
 from pipelines.state.mirror import Attempt
+from pipelines.state.verdicts import record_verdicts
 from pipelines.sync import codec, horizon, plan, windows
 from pipelines.sync.changes import changes_of, describe_table, follow_gates
 from pipelines.sync.context import Engine
@@ -146,7 +147,7 @@ def _sync_window(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: At
             judged = follow_gates(engine, spec, folder.plan.schema)
             sizes = sizes_of(engine, spec, folder.plan, changed)
             gated = gate_load(GateRequest(judged, folder, engine.gate, engine.time_zone, engine.warehouse.find_misfits, *sizes))
-        engine.mirror.record_verdicts(gated.verdicts, folder.plan.load_id)
+        record_verdicts(engine.mirror, gated.verdicts, folder.plan.load_id)
         if gated.held_reason:
             engine.landing.mark_held(folder, gated.held_reason, engine.clock())
             return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason, note=folder.plan.load_id)

@@ -12,6 +12,7 @@ from datetime import timedelta
 from pipelines.errors import LoadConflict, PrerequisiteError, SourceUnavailable
 from pipelines.landing.store import LoadFolder
 from pipelines.state.mirror import Attempt
+from pipelines.state.verdicts import record_verdicts
 from pipelines.sync.changes import changes_of, describe_table, follow_gates
 from pipelines.sync.context import Engine
 from pipelines.sync.engine import MAX_REPLANS, plan_load, settle, summarise, sync_table
@@ -113,7 +114,7 @@ def _reread(engine: Engine, spec: TableSpec, planned: LoadPlan, attempt: Attempt
         read_and_land(engine, spec, folder, attempt)
         judged = follow_gates(engine, spec, planned.schema)
         gated = gate_load(GateRequest(judged, folder, engine.gate, engine.time_zone, engine.warehouse.find_misfits))
-        engine.mirror.record_verdicts(gated.verdicts, planned.load_id)
+        record_verdicts(engine.mirror, gated.verdicts, planned.load_id)
         if gated.held_reason:
             folder.discard()  # the rows stay in quarantine, which has their text
             return TableResult(spec.id, "held", verdicts=gated.verdicts, held_reason=gated.held_reason)
