@@ -18,15 +18,12 @@ from pipelines.sync.model import Window
 from pipelines.sync.protocols import UNFIT_COLUMN
 from pipelines.sync.shape import Column, SchemaChange, TableSchema
 from pipelines.sync.spec import Expectation, TableSpec
+from pipelines.sync.widening import is_lossless
 
 Judgement = Literal["safe", "needs approval", "breaking"]
-# Each type holds every value of those before it, digit by digit.
 CHANGES_VALUES = ("add", "widen", "retype")  # of rows that did not move
-_INTEGERS = (pa.int16(), pa.int32(), pa.int64())
-_PLAIN_TEXTS = ("text", "character varying", "numeric")
 DELETED_AT = "_deleted_at"  # the engine's, in tables whose entry says `deleted_rows: mark`
 RESERVED = frozenset({"_load_id", "_loaded_at", "_daybreak_file", "file_row_number", UNFIT_COLUMN})
-_INTEGER_DIGITS = {pa.int16(): 5, pa.int32(): 10, pa.int64(): 19}
 
 
 def raw_columns(spec: TableSpec, schema: TableSchema) -> tuple[Column, ...]:
@@ -245,7 +242,7 @@ def _compare(spec: TableSpec, before: TableSchema, after: TableSchema) -> list[S
         matched.add(known.name)
         # Two types may land alike (varchar and text), and yet a migration may have rewritten the values from one to the other.
         is_other_type = (known.arrow_type, known.source_type) != (column.arrow_type, column.source_type)
-        if is_other_type and not _is_lossless(known, column, is_key=column.name in spec.key):
+        if is_other_type and not is_lossless(known, column, is_key=column.name in spec.key):
             changes.append(SchemaChange("retype", known, column))
             continue
         if known.name != column.name:
@@ -284,31 +281,6 @@ def _same(column: Column, old: tuple[Column, ...], is_same_relation: bool) -> Co
     if is_same_relation and column.identity is not None:
         return next((known for known in old if known.identity == column.identity), None)
     return next((known for known in old if known.name == column.name), None)
-
-
-def _is_lossless(before: Column, after: Column, *, is_key: bool) -> bool:
-    if before.arrow_type == after.arrow_type:
-        return True
-    if is_key and pa.types.is_string(after.arrow_type):
-        return False  # a number has many texts, and rows are told apart by one
-    # Of the types that land as text, these write a number as it was; a uuid or a json was made of it by somebody's rule.
-    is_plain = not pa.types.is_string(after.arrow_type) or after.source_type.startswith(_PLAIN_TEXTS)
-    return is_plain and is_widening(before.arrow_type, after.arrow_type)
-
-
-def is_widening(before: pa.DataType, after: pa.DataType) -> bool:
-    """Whether every value of ``before`` is the same value, written the same way, in ``after``."""
-    if before in _INTEGERS and after in _INTEGERS:
-        return _INTEGERS.index(before) <= _INTEGERS.index(after)
-    if pa.types.is_decimal(after):
-        if before in _INTEGER_DIGITS:
-            return bool(after.precision - after.scale >= _INTEGER_DIGITS[before])
-        has_room = pa.types.is_decimal(before) and after.precision - after.scale >= before.precision - before.scale
-        return bool(has_room and after.scale >= before.scale)
-    if pa.types.is_string(after):
-        # A number's text in the warehouse is its text in the source; a time's or a float's may be written otherwise.
-        return before in _INTEGERS or bool(pa.types.is_decimal(before))
-    return bool(before == pa.float32() and after == pa.float64())
 
 
 def _hashed(column: Column) -> Column:

@@ -6,9 +6,10 @@ import pyarrow as pa
 import pytest
 
 from pipelines.errors import PrerequisiteError, SchemaRefused
-from pipelines.sync.schema import Known, check_names, is_widening, plan_changes, raw_columns
+from pipelines.sync.schema import Known, check_names, plan_changes, raw_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
+from pipelines.sync.widening import is_widening
 
 SPEC = TableSpec("shop", "public", "t", "snapshot", key=("id",))
 OTHER = "the table is another one now: restored, moved or replaced"
