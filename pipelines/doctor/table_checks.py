@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from pipelines.doctor.finding import Finding, State
 from pipelines.gates.classes import check_expectations
-from pipelines.sources.postgres import CURSOR_TYPES, PARTITION_TYPES
 from pipelines.sources.postgres_health import ColumnFacts, SourceFacts, TableFacts
+from pipelines.sources.postgres_refusals import CURSOR_TYPES, PARTITION_TYPES
 from pipelines.sources.postgres_sql import quote, relation
 from pipelines.sources.postgres_types import arrow_type
 from pipelines.sync.spec import SourceSpec, TableSpec

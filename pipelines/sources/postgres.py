@@ -14,6 +14,7 @@ from pipelines.errors import ConfigError, PrerequisiteError, TableMissing
 from pipelines.sources import postgres_sql as sql
 from pipelines.sources.postgres_connection import Batches, Connection
 from pipelines.sources.postgres_parity import PostgresSide
+from pipelines.sources.postgres_refusals import blind_standby, check_declared, check_readable, missing
 from pipelines.sources.postgres_types import PgType, arrow_type
 from pipelines.sync.model import Bound, Observation
 from pipelines.sync.protocols import UNFIT_COLUMN, ReadRequest, SchemaMoved, SourceChunk
@@ -21,9 +22,6 @@ from pipelines.sync.schema import outline, read_columns
 from pipelines.sync.shape import Column, TableSchema
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.throttle import Activity
-
-CURSOR_TYPES = ("int2", "int4", "int8", "date", "timestamp", "timestamptz")
-PARTITION_TYPES = ("date", "timestamp", "timestamptz")
 
 
 class PostgresSource:
@@ -85,7 +83,7 @@ class PostgresSource:
             # A statement of its own, so that it sees transactions that began after the maximum was read.
             seen = connection.rows(sql.OBSERVE)[0]
         if seen["is_standby"] and spec.cursor:
-            raise _blind_standby(spec)
+            raise blind_standby(spec)
         return Observation(
             observed_at=seen["observed_at"],
             max_cursor=maximum["top"],
@@ -196,11 +194,11 @@ class PostgresSource:
             )
         relation = found[0]
         if not relation["readable"]:
-            raise _missing(spec, [f"{spec.id}: {spec.schema}.{spec.source_table} may not be read; GRANT SELECT ON it."])
+            raise missing(spec, [f"{spec.id}: {spec.schema}.{spec.source_table} may not be read; GRANT SELECT ON it."])
         rows = connection.rows(sql.COLUMNS.format(oid=relation["oid"]))
         columns = [_pg_column(row) for row in rows]
-        _check_declared(spec, columns)
-        _check_readable(spec, rows)
+        check_declared(spec, columns)
+        check_readable(spec, rows)
         key = chr(1).join(sorted(spec.key))
         unique = {row["columns"] for row in connection.rows(sql.UNIQUE_KEYS.format(oid=relation["oid"]))}
         schema = TableSchema(
@@ -228,51 +226,6 @@ def _column(row: dict[str, Any], column: sql.PgColumn, spec: TableSpec) -> Colum
         identity=row["number"],
         comment=row["comment"],
         default=None if row["name"] in spec.masks else row["default_text"],  # which is a value of the column
-    )
-
-
-def _check_declared(spec: TableSpec, columns: list[sql.PgColumn]) -> None:
-    by_name = {column.name: column for column in columns}
-    wanted = {
-        **dict.fromkeys(spec.key, "key"),
-        **dict.fromkeys(spec.masks, "columns"),
-        **({spec.cursor: "cursor"} if spec.cursor else {}),
-        **({spec.partition.column: "partition.column"} if spec.partition else {}),
-    }
-    missing = {name: where for name, where in wanted.items() if name not in by_name}
-    problems = [f"{spec.id}: {where} names `{name}`, which the table does not have." for name, where in missing.items()]
-    if problems:
-        raise _missing(spec, problems)
-    for name, allowed in ((spec.cursor, CURSOR_TYPES), (spec.partition and spec.partition.column, PARTITION_TYPES)):
-        if name and by_name[name].type.name not in allowed:
-            problems.append(f"{spec.id}: `{name}` is {by_name[name].type.sql_name}; it must be one of {', '.join(allowed)}.")
-    if problems:
-        raise ConfigError(problems, safe="Nothing was read.", remedy="Choose another column, or mode snapshot.")
-
-
-def _check_readable(spec: TableSpec, rows: list[dict[str, Any]]) -> None:
-    closed = [row["name"] for row in rows if not row["readable"] and spec.masks.get(row["name"]) != "drop"]
-    if closed:
-        told = ", ".join(f"`{name}`" for name in closed)
-        raise PrerequisiteError(
-            [f"{spec.id}: the user may not read {told} of {spec.schema}.{spec.source_table}."],
-            safe="Nothing was written; the last load stands.",
-            remedy=f"GRANT SELECT on the table, or leave what must not be read out with `mask: drop` in the entry `{spec.name}`.",
-        )
-
-
-def _missing(spec: TableSpec, problems: list[str]) -> PrerequisiteError:
-    remedy = f"Mend the entry `{spec.name}` of the catalog, or the source."
-    return PrerequisiteError(problems, safe="Nothing was written; the last load stands.", remedy=remedy)
-
-
-def _blind_standby(spec: TableSpec) -> PrerequisiteError:
-    # Its snapshots list the primary's transactions that have written. One that has only begun is not in them, and what it writes
-    # later has a `now()` of before this sync.
-    return PrerequisiteError(
-        [f"{spec.id} is incremental, and its source is a standby: it does not show which transactions are open on the primary."],
-        safe="Nothing was read; rows that such a transaction commits later would have been lost.",
-        remedy=f"Read from the primary, or declare `{spec.name}` as a snapshot or partitioned.",
     )
 
 
