@@ -16,6 +16,7 @@ from pipelines.sources.postgres_health import fetch_facts
 from pipelines.sync.spec import SourceSpec
 
 PARALLEL_SOURCES = 8  # they wait for their servers, and not for this machine
+URLS = {"warehouse": "DAYBREAK_WAREHOUSE_URL", "landing": "DAYBREAK_LANDING_URL", "mirror": "DAYBREAK_STATE_URL"}
 
 
 def examine(environment: Mapping[str, str], only: str | None = None) -> list[Finding]:
@@ -26,10 +27,10 @@ def examine(environment: Mapping[str, str], only: str | None = None) -> list[Fin
     settings, findings = _load(environment)
     if settings is None:
         return [*findings, *check_versions()]
-    sources, wrong = _read_catalog(settings, only)
+    sources, unread = _read_catalog(settings, only)
     known = sources or ()
     findings += _guard("environment", lambda: check_secrets(settings, known))
-    findings += wrong
+    findings += unread
     with ThreadPoolExecutor(PARALLEL_SOURCES, thread_name_prefix="doctor") as pool:
         asked = list(pool.map(lambda source: _check_source(settings, source), [source for source in known if _has_url(settings, source)]))
     findings += [finding for found, _ in asked for finding in found]
@@ -42,8 +43,12 @@ def examine(environment: Mapping[str, str], only: str | None = None) -> list[Fin
         "dagster": lambda: check_dagster(settings),
         "versions": check_versions,
     }
+    wrong = {finding.subject for finding in findings if finding.area == "environment"}
     for area, check in checks.items():
-        findings += _guard(area, check)
+        if URLS.get(area) in wrong:  # else the default would be examined, and nobody has asked for that
+            findings.append(Finding(area, "access", "problem", f"was not examined: {URLS[area]} is wrong", "Mend it, and ask again."))
+        else:
+            findings += _guard(area, check)
     return findings
 
 

@@ -98,3 +98,10 @@ def test_too_little_room_for_the_largest_table_is_a_warning(table: Project, monk
     monkeypatch.setattr("pipelines.doctor.warehouse_checks.LANDING_TIMES", 10**9)
     finding = only(find(table, "landing", "disk"), "warning")
     assert re.search(r"largest table is about [1-9]\.?\d* MB", finding.found)
+
+
+def test_a_wrong_url_is_not_examined_in_the_place_of_the_default(table: Project) -> None:
+    environment = {**table.settings.environment, "DAYBREAK_WAREHOUSE_URL": "snowflake://x", "DAYBREAK_LANDING_URL": "s3://[x"}
+    for area in ("warehouse", "landing"):
+        (finding,) = [one for one in examine(environment) if one.area == area]
+        assert "was not examined" in finding.found
