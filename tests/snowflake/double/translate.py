@@ -12,13 +12,14 @@ import sqlglot
 from fakesnow import transforms
 from sqlglot import Expr, exp
 from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
 from tests.snowflake.double.functions import prepare_function, rewrite_function, round_quotients
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
+from tests.snowflake.double.vocabulary import Named, check_tokens, check_words
 
 _BINDING = "\x01bound "
 _COPY_GRANTS = re.compile(r"(?<=\bclone\s)(\S+)\s+copy\s+grants\s*$", re.I)
@@ -101,7 +102,9 @@ def parse(sql: str) -> Expr:
     """Return the one statement that ``sql`` is, its names encoded, its ``?`` numbered."""
     sql = _COPY_GRANTS.sub(r"\1", sql)  # there are none
     try:
-        found = [statement for statement in sqlglot.parse(_number_bindings(sql), read="snowflake") if statement]
+        tokens = sqlglot.tokenize(sql, read="snowflake")
+        check_tokens(tokens)
+        found = [statement for statement in sqlglot.parse(_number_bindings(sql, tokens), read=Named) if statement]
     except SqlglotError as error:
         raise unparsed(str(error).replace("\x1b[4m", "").replace("\x1b[0m", "")) from error
     if not found:
@@ -114,6 +117,7 @@ def parse(sql: str) -> Expr:
             continue
         identifier.set("this", encode(identifier.name if identifier.quoted else identifier.name.upper()))
         identifier.set("quoted", True)
+    check_words(found[0])
     return found[0]
 
 
@@ -131,11 +135,11 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
     return result
 
 
-def _number_bindings(sql: str) -> str:
+def _number_bindings(sql: str, tokens: list[Token]) -> str:
     """Put a literal in the place of each ``?``: to change a tree may double a node, or move it."""
     # "?::text" begins with one token, which is an operator of another product.
     kinds = (TokenType.PLACEHOLDER, TokenType.QDCOLON)
-    marks = [token.start for token in sqlglot.tokenize(sql, read="snowflake") if token.token_type in kinds]
+    marks = [token.start for token in tokens if token.token_type in kinds]
     for number, start in reversed(list(enumerate(marks, 1))):
         sql = f"{sql[:start]}'{_BINDING}{number}'{sql[start + 1 :]}"
     return sql
