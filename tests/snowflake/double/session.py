@@ -13,6 +13,7 @@ from tests.snowflake.double import copying, merging, settings, show, stages, tab
 from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
 from tests.snowflake.double.lengths import check_lengths
 from tests.snowflake.double.locks import Mode
+from tests.snowflake.double.metadata import read_columns
 from tests.snowflake.double.names import Table, quote_all
 from tests.snowflake.double.session_rows import fetch
 from tests.snowflake.double.store import Store
@@ -41,6 +42,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.store, self.number, self.duck)
+        self.place.look_up = lambda table: set(read_columns(self.duck, table))
         for name, value in settings.DEFAULTS.items():
             settings.set_parameter(self, name, self.parameters.get(name, value))
 

@@ -5,6 +5,7 @@ which keep all 38 digits, and what a session answers about itself.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from sqlglot.tokens import Token, TokenType
 from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
 from tests.snowflake.double.functions import prepare_function, rewrite_function, round_quotients
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
+from tests.snowflake.double.subqueries import refuse_subqueries
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
 from tests.snowflake.double.vocabulary import Named, check_tokens, check_words
@@ -67,7 +69,9 @@ class Place:
     database: str | None = None
     schema: str | None = None
     facts: dict[str, str] = field(default_factory=dict)  # CURRENT_ROLE and the like
-    temporary: dict[Table, str] = field(default_factory=dict)  # temporary tables, and their names in DuckDB
+    temporary: dict[Table, str] = field(default_factory=dict)  # temporary tables and views, and their names in DuckDB
+    temporary_views: dict[Table, set[Table]] = field(default_factory=dict)  # those of them that are views, and what they read
+    look_up: Callable[[Table], set[str]] = lambda _: set()  # the columns of what DuckDB has by that name
 
     def complete(self, parts: list[str]) -> Table:
         """Return the whole name of encoded ``parts``."""
@@ -81,6 +85,12 @@ class Place:
     def stored(self, table: Table) -> Table:
         """Return the name in DuckDB: a temporary table hides a permanent one."""
         return ("temp", "main", self.temporary[table]) if table in self.temporary else table
+
+    def columns(self, parts: list[str]) -> set[str] | None:
+        """Return the columns of the table or view of that name, as a statement may call them; None if it is not known."""
+        if len(parts) > 1 and parts[-2] == "INFORMATION_SCHEMA":
+            return {column.upper() for column in self.look_up(("memory", "main", f"_information_{parts[-1].lower()}"))} or None
+        return self.look_up(self.stored(self.complete(parts))) or None
 
 
 @dataclass
@@ -123,6 +133,7 @@ def parse(sql: str) -> Expr:
 
 def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Translated:
     """Return ``expression`` for DuckDB; ``freeze_now`` says what time it is now, for all of a statement."""
+    refuse_subqueries(expression, place.columns)
     result = Translated(expression)
     _complete_tables(result, place)
     root: Expr = result.expression.transform(prepare_function, copy=False)
