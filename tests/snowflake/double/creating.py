@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import Expr, exp
 
 from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing
+from tests.snowflake.double.lengths import check_lengths
 from tests.snowflake.double.metadata import Metadata, comment_sql, read_columns
 from tests.snowflake.double.names import Table, decode, quote, quote_all
 from tests.snowflake.double.translate import table_parts, translate
@@ -55,6 +56,8 @@ def run(session: "Session", expression: exp.Create, sql: str) -> Result:
             session.duck.execute(comment_sql("TABLE", stored, column, metadata))
         about = {"id": uuid.uuid4().hex, "kind": "YES" if "TRANSIENT" in head else "NO", **({"comment": comment} if comment else {})}
         session.duck.execute(comment_sql(kind, stored, None, about))
+        if kind == "TABLE":
+            check_lengths(session.duck, stored)
         return f"{kind.capitalize()} {decode(table[2])} successfully created."
 
     message = session.transaction.define(set() if temporary else {stored}, create)

@@ -56,6 +56,8 @@ def translate_error(error: Exception) -> SqlError:
             return SqlError(100072, "22000", f"NULL result in a non-nullable column: {text}")
         case duckdb.InvalidInputException() if "Division by zero" in text:
             return SqlError(100051, "22012", "Division by zero")
+        case duckdb.InvalidInputException() if "document is too large" in text:
+            return SqlError(100069, "22P02", "Error parsing JSON: document is too large, max size 16777216 bytes")
         case duckdb.InvalidInputException() if "cannot affect the same target row" in text:
             return NotEmulated("MERGE that deletes one row for two of the source")
         case duckdb.InterruptException():

@@ -11,7 +11,7 @@ from sqlglot import Expr, exp
 
 from tests.snowflake.double import copying, merging, settings, show, stages, tables
 from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
-from tests.snowflake.double.lengths import check_lengths
+from tests.snowflake.double.lengths import check_lengths, check_statement
 from tests.snowflake.double.locks import Mode
 from tests.snowflake.double.metadata import read_columns
 from tests.snowflake.double.names import Table, quote_all
@@ -72,6 +72,7 @@ class Session:
         sql = strip_comments(text).strip().rstrip(";").strip()
         self.transaction.database = self.place.database
         words = re.findall(r"[A-Za-z_]+|\(", sql[:200].upper())[:3] or [""]
+        check_statement(text, rows)
         is_work = words[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
         if is_work and not self.autocommit:
             self.transaction.begin()
