@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 from sqlglot import Expr, exp
 
-from tests.snowflake.double import copying, merging, settings, show, stages, tables
+from tests.snowflake.double import copying, merging, owning, settings, show, stages, tables
 from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
 from tests.snowflake.double.lengths import check_lengths, check_statement
 from tests.snowflake.double.locks import Mode
@@ -102,8 +102,10 @@ class Session:
             case ["ROLLBACK", *_]:
                 self.transaction.rollback()
                 return done(statement_type=OTHER)
-            case ["ALTER", "SESSION", *_] | ["USE", *_] | ["GRANT", *_] | ["REVOKE", *_]:
+            case ["ALTER", "SESSION", *_] | ["USE", *_]:
                 return settings.run(self, sql, words)
+            case ["GRANT" | "REVOKE", *_]:
+                return owning.run(self, sql)
             case ["PUT" | "GET" | "LIST" | "LS" | "REMOVE" | "RM", *_] | ["CREATE" | "DROP", *_] if stages.is_about_stages(sql):
                 return stages.run(self, sql)
             case ["COPY", *_]:

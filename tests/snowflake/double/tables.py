@@ -146,6 +146,7 @@ def _drop(session: "Session", expression: Expr, kind: str) -> Result:
 
     session.transaction.define(_locked(stored), drop)
     session.place.temporary.pop(table, None)
+    session.place.temporary_views.pop(table, None)
     return done(f"{decode(table[2])} successfully dropped.")
 
 

@@ -181,7 +181,7 @@ def _complete_tables(result: Translated, place: Place) -> None:
             continue
         whole = place.complete(parts)
         stored = place.stored(whole)
-        result.reads.add(stored)
+        result.reads |= {stored, *place.temporary_views.get(whole, ())}
         if stored != whole and not table.alias and not isinstance(table.parent, (exp.Insert, exp.Schema)):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(whole[2], quoted=True)))
         for part, name in zip(("catalog", "db", "this"), stored, strict=True):
