@@ -17,7 +17,7 @@ MACROS = """
         when 'TIMESTAMP' then strftime(cast(v::varchar as timestamp), '%Y-%m-%d %H:%M:%S.%g')
         when 'TIMESTAMP WITH TIME ZONE' then
             strftime(_daybreak_wall(v::varchar), '%Y-%m-%d %H:%M:%S.%g ') || rpad(regexp_extract(v::varchar, '[+-][0-9]+$'), 5, '0')
-        else v::varchar end)[1];
+        else case when typeof(v) like 'DECIMAL%' then regexp_replace(v::varchar, '^(-?)[.]', '\\1' || '0.') else v::varchar end end)[1];
     create macro memory.main._daybreak_format(x, f) as list_transform([x], lambda v: case typeof(v)
         when 'TIME' then strftime(cast('1970-01-01 ' || v::varchar as timestamp), f)
         else strftime(_daybreak_wall(v::varchar), f) end)[1];
