@@ -1,10 +1,16 @@
-"""Both sides of a comparison write one value as one text: PostgreSQL from what it lands, DuckDB from what landed."""
+"""Both sides of a comparison write one value as one text: PostgreSQL from what it lands, a warehouse from what landed."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import duckdb
+import numpy as np
 import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -13,9 +19,13 @@ from pipelines.sources import open_source, postgres_parity
 from pipelines.sources.postgres import PostgresSource
 from pipelines.sync.model import Window
 from pipelines.sync.protocols import ReadRequest
+from pipelines.sync.shape import Column
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses.duckdb_dialect import DuckDBDialect
+from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
+from pipelines.warehouses.snowflake_limits import find_misfits
 from tests.conftest import Project
+from tests.snowflake.fixtures import connect
 
 SPEC = TableSpec("shop", "public", "t", "snapshot", ("id",))
 Texts = dict[int, str | None]
@@ -84,10 +94,33 @@ KINDS = {
 }
 
 
+def duckdb_texts(landed: pa.Table, column: Column) -> Texts:
+    with duckdb.connect() as warehouse:
+        warehouse.execute("set TimeZone = 'UTC'")
+        warehouse.register("landed", landed)
+        return dict(warehouse.execute(f"select id, {DuckDBDialect().canonical(column)} from landed").fetchall())
+
+
+def snowflake_texts(url: str, landed: pa.Table, column: Column) -> Texts:
+    to = SnowflakeDialect()
+    with connect(url) as connection, TemporaryDirectory() as folder:
+        run = connection.cursor().execute
+        pq.write_table(landed, Path(folder) / "rows.parquet")
+        run(f"create temporary table landed (id number(38, 0), {to.quote(column.name)} {to.type_of(column.arrow_type)})")
+        run("create temporary stage landing")
+        run(f"put 'file://{folder}/rows.parquet' @landing auto_compress = false overwrite = true")
+        run(
+            "copy into landed from @landing file_format = (type = parquet binary_as_text = false use_logical_type = true "
+            "use_vectorized_scanner = true) match_by_column_name = case_insensitive"
+        )
+        return {int(number): text for number, text in run(f"select id, {to.canonical(column)} from landed").fetchall()}
+
+
 class Sides:
     """One table on both sides, in which values of one type stand."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, snowflake_url: str | None = None) -> None:
+        self.snowflake_url = snowflake_url
         self.connection = psycopg.connect(project.url, autocommit=True)
         self.connection.execute("create type mood as enum ('sad', 'glad')")
         self.connection.execute("create domain price as numeric(8, 2)")
@@ -106,16 +139,18 @@ class Sides:
                 column = next(one for one in columns if one.name == "value")
                 rows = connection.rows(f"select id, {postgres_parity.canonical(column)} as text from t")
             landed = source.read_chunk(ReadRequest(SPEC, schema, Window(), "window", None, 10**6, 10**9)).rows
-        with duckdb.connect() as warehouse:
-            warehouse.execute("set TimeZone = 'UTC'")
-            warehouse.register("landed", landed)
-            found = warehouse.execute(f"select id, {DuckDBDialect().canonical(schema.column('value'))} from landed").fetchall()
-        return {row["id"]: row["text"] for row in rows}, dict(found)
+        texts = {row["id"]: row["text"] for row in rows}
+        if self.snowflake_url is None:
+            return texts, duckdb_texts(landed, schema.column("value"))
+        misfits = find_misfits(landed)  # they step aside
+        fits = landed.filter(pa.array([place not in misfits for place in range(landed.num_rows)], pa.bool_()))
+        found = snowflake_texts(self.snowflake_url, fits, schema.column("value"))
+        return {number: texts[number] for number in fits["id"].to_pylist()}, found
 
 
-@pytest.fixture
-def sides(project: Project) -> Iterator[Sides]:
-    made = Sides(project)
+@pytest.fixture(params=["duckdb", "snowflake"])
+def sides(request: pytest.FixtureRequest, project: Project) -> Iterator[Sides]:
+    made = Sides(project, request.getfixturevalue("snowflake_url") if request.param == "snowflake" else None)
     yield made
     made.connection.close()
 
@@ -132,7 +167,9 @@ def test_both_sides_write_one_value_as_one_text(sides: Sides, name: str) -> None
 def test_both_sides_agree_on_values_that_nobody_thought_of(sides: Sides, name: str) -> None:
     kind = KINDS[name]
 
-    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    examples = 2 if sides.snowflake_url else 8
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(st.lists(kind.more | st.none(), min_size=20, max_size=60))
     def check(values: list[str | None]) -> None:
         source, warehouse = sides.texts(kind, values)
@@ -141,9 +178,26 @@ def test_both_sides_agree_on_values_that_nobody_thought_of(sides: Sides, name: s
     check()
 
 
-def test_different_values_have_different_texts(sides: Sides) -> None:
+@pytest.mark.parametrize(("name", "width"), [("float4", np.float32), ("float8", np.float64)])
+def test_every_power_of_two_and_its_neighbours_have_their_bits(sides: Sides, name: str, width: type[np.floating]) -> None:
+    about, infinity = np.finfo(width), width("inf")
+    powers = np.array([math.ldexp(1, exponent) for exponent in range(about.minexp - about.nmant, about.maxexp)]).astype(width)
+    edges = np.array([0, 0.1, 1 / 3, about.max, math.nan, math.inf], width)
+    with np.errstate(all="ignore"):
+        some = np.concatenate([powers, np.nextafter(powers, width(0)), np.nextafter(powers, infinity), edges])
+    values = np.concatenate([some, -some])
+    source, warehouse = sides.texts(KINDS[name], [repr(float(value)) for value in values])
+    assert source == warehouse
+    canonical = np.where(np.isnan(values), width("nan"), np.where(values == 0, width(0), values))  # one zero, one NaN
+    bits = canonical.view(f"u{values.itemsize}").tolist()
+    assert warehouse == {number: f"{one:0{2 * values.itemsize}x}" for number, one in enumerate(bits)}
+
+
+def test_different_values_have_different_texts(project: Project) -> None:
+    sides = Sides(project)
     for name, kind in KINDS.items():
         source, _ = sides.texts(kind, list(kind.values))
         texts = [text for text in source.values() if text is not None]
         alike = {"float4": 1, "float8": 1}.get(name, 0)  # 0 and -0, which are equal
         assert len(set(texts)) == len(texts) - alike, name
+    sides.connection.close()

@@ -194,3 +194,17 @@ def test_copy_into_a_temporary_table(run: Run, stage: Stage) -> None:
     stage.put("a.parquet", ids(1, 2))
     stage.copy(table="new")
     assert run('select "id" from "s"."new" order by 1') == [(1,), (2,)]
+
+
+def test_or_replace_empties_a_temporary_stage_and_leaves_the_permanent_one(run: Run, stage: Stage) -> None:
+    run('create stage "s"."kept"')
+    file = stage.folder / "a.parquet"
+    pq.write_table(ids(1), file)
+    put = f'put \'file://{file}\' @"s"."kept" auto_compress = false overwrite = true'
+    run(put)
+    for _ in range(2):
+        run('create or replace temporary stage "s"."kept"')
+        assert run('list @"s"."kept"') == []
+        run(put)
+    run('drop stage "s"."kept"')
+    assert len(run('list @"s"."kept"')) == 1

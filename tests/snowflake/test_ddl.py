@@ -24,7 +24,16 @@ def test_a_name_in_quotes_is_not_the_name_in_capitals(run: Run) -> None:
 def test_ddl_commits_the_open_transaction(run: Run, other: Run) -> None:
     run('create table "t" ("id" number(38,0))')
     ddl = ['create table "u" ("id" number(38,0))', 'create temporary table "v" ("id" number(38,0))', 'alter table "u" add column "x" float']
-    for number, sql in enumerate([*ddl, 'truncate table "u"', "comment on table \"u\" is 'x'", 'drop table "u"', 'create schema "s"']):
+    for number, sql in enumerate(
+        [
+            *ddl,
+            'grant select on table "u" to role public',
+            'truncate table "u"',
+            "comment on table \"u\" is 'x'",
+            'drop table "u"',
+            'create schema "s"',
+        ]
+    ):
         run("begin")
         run(f'insert into "t" values ({number})')
         assert other('select count(*) from "t"') == [(number,)], sql
@@ -73,6 +82,55 @@ def test_a_temporary_table_is_its_sessions_own_and_hides_a_permanent_one(run: Ru
     run("create or replace temp table unqualified (id number(38,0))")
     with fails(2003):
         other("select * from unqualified")
+
+
+def test_or_replace_of_a_temporary_one_leaves_the_permanent_one(run: Run, other: Run) -> None:
+    run('create table "t" as select 1 as "id"')
+    run('create view "v" as select 1 as "id"')
+    for number in (2, 3):
+        run(f'create or replace temporary table "t" as select {number} as "id"')
+        run('create or replace temporary view "v" as select "id" * 10 as "id" from "t"')
+        assert (run('select "id" from "t"'), run('select "id" from "v"')) == ([(number,)], [(number * 10,)])
+    assert (other('select "id" from "t"'), other('select "id" from "v"')) == ([(1,)], [(1,)])
+    run('drop view "v"')
+    run('drop table "t"')
+    assert (run('select "id" from "t"'), run('select "id" from "v"')) == ([(1,)], [(1,)])
+
+
+def test_a_temporary_view_is_its_sessions_own(run: Run, other: Run) -> None:
+    run('create table "t" as select 1 as "id"')
+    run('create or replace temporary view "v" ("n") as select "id" + 1 from "t"')
+    run('insert into "t" values (5)')
+    assert run('select "n" from "v" order by 1') == [(2,), (6,)]
+    with fails(2003):
+        other('select * from "v"')
+    run('drop view "v"')
+    with fails(2003):
+        run('select * from "v"')
+
+
+def test_or_replace_does_not_make_a_view_of_a_table(run: Run) -> None:
+    run('create table "t" as select 1 as "id"')
+    with fails(1998, "already exists as TABLE"):
+        run('create or replace view "t" as select 2 as "id"')
+    assert run('select "id" from "t"') == [(1,)]
+
+
+def test_a_table_belongs_to_the_role_that_made_it_until_it_is_given_away(run: Run) -> None:
+    owner = "select table_owner from information_schema.tables where table_name = '{}'".format
+    ((role,),) = run("select current_role()")
+    run('create table "t" as select 1 as "id"')
+    assert run(owner("t")) == [(role,)]
+    run('grant ownership on table "t" to role "PUBLIC" copy current grants')
+    run("alter table \"t\" set comment = 'given'")
+    run('alter table "t" rename to "u"')
+    assert run(owner("u")) == [("PUBLIC",)]
+    run('create or replace table "w" clone "u" copy grants')
+    assert run(owner("w")) == [(role,)]
+    run('create or replace table "u" copy grants as select 2 as "id"')
+    assert run(owner("u")) == [(role,)]
+    with fails(2003):
+        run('grant ownership on table "missing" to role "PUBLIC" copy current grants')
 
 
 def test_columns_are_added_renamed_and_dropped(run: Run) -> None:
@@ -161,6 +219,8 @@ def test_comments_are_read_where_they_were_written(run: Run) -> None:
     run("alter table \"t\" set comment = 'third'")
     run('alter table "t" alter "id" comment $$a, b$$, "S" comment $$c$$')
     assert (run(tables), run(columns)) == ([("third",)], [("a, b",), ("c",)])
+    run("alter table \"t\" alter (column \"id\" comment 'x, (y)', column \"S\" comment 'it''s')")
+    assert run(columns) == [("x, (y)",), ("it's",)]
     with fails(904):
         run('comment on column "t"."missing" is \'x\'')
 

@@ -29,6 +29,7 @@ QUERIES = {
         )
     ],
     "select to_varchar(12.50::number(10,2)), to_varchar(true), to_varchar(null::number(38,0))": [("12.50", "true", None)],
+    "select (-0.5)::number(3,3)::varchar, '.5'::varchar, 0::number(2,2)::varchar": [("-0.500", ".5", "0.00")],
     "select to_char('2026-03-10 01:02:03.000004'::timestamp_ntz(6), 'YYYY-MM-DD HH24:MI:SS.FF6')": [("2026-03-10 01:02:03.000004",)],
     "select to_char('2026-03-10'::date, 'YYYY-MM-DD')": [("2026-03-10",)],
     "select datediff('day', '2026-03-01'::date, '2026-03-10'::date), datediff(second, '2026-01-01'::timestamp, '2026-01-02'::timestamp)": [

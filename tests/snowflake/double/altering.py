@@ -7,7 +7,7 @@ import sqlglot
 from sqlglot import exp
 
 from tests.snowflake.double.creating import declare
-from tests.snowflake.double.errors import SqlError, existing, missing, unparsed
+from tests.snowflake.double.errors import SqlError, existing, missing, missing_column, unparsed
 from tests.snowflake.double.metadata import comment_sql, read_columns, read_metadata
 from tests.snowflake.double.names import TEXT, Table, decode, parse_name, quote, quote_all, unquote_text
 from tests.snowflake.double.translate import parse
@@ -117,7 +117,7 @@ def _change(session: "Session", table: Table, change: str) -> None:
 
 def _column(session: "Session", table: Table, column: str) -> None:
     if column not in read_columns(session.duck, table):
-        raise SqlError(904, "42000", f"SQL compilation error:\ninvalid identifier '{decode(column)}'")
+        raise missing_column(decode(column))
 
 
 def _add(session: "Session", table: Table, definitions: str, *, lenient: bool) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from sqlglot import Expr, exp
 
 from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing
+from tests.snowflake.double.lengths import check_lengths
 from tests.snowflake.double.metadata import Metadata, comment_sql, read_columns
 from tests.snowflake.double.names import Table, decode, quote, quote_all
 from tests.snowflake.double.translate import table_parts, translate
@@ -24,10 +25,12 @@ def run(session: "Session", expression: exp.Create, sql: str) -> Result:
     target = expression.this.this if isinstance(expression.this, exp.Schema) else expression.this
     table = session.place.complete(table_parts(target))
     head = sql[: sql.find(kind.lower() if kind.lower() in sql[:80] else kind)].upper() or sql[:60].upper()
-    temporary = bool(re.search(r"\bTEMP(ORARY)?\b", head)) and kind == "TABLE"
+    temporary = bool(re.search(r"\bTEMP(ORARY)?\b", head))
     stored = ("temp", "main", "/".join(table)) if temporary else table
     source = expression.expression
     comment = _comment(expression)
+
+    reads: set[Table] = set()
 
     def create() -> str:
         found = find_kind(session, stored)
@@ -35,13 +38,17 @@ def run(session: "Session", expression: exp.Create, sql: str) -> Result:
             return f"{decode(table[2])} already exists, statement succeeded."
         if found and not expression.args.get("replace"):
             raise existing(decode(table[2]))
+        if found and found != kind:
+            raise SqlError(1998, "42710", f"SQL compilation error:\nObject '{decode(table[2])}' already exists as {found}")
         columns: dict[str, Metadata] = {}
         if not temporary:
             _check_schema(session, table)
         if kind == "VIEW":
             _drop(session, found, stored)
             names = f" ({', '.join(quote(c.name) for c in expression.this.expressions)})" if isinstance(expression.this, exp.Schema) else ""
-            session.duck.execute(f"create view {quote_all(stored)}{names} as {translate(source, session.place, freeze_now=False).sql}")
+            translated = translate(source, session.place, freeze_now=False)
+            session.duck.execute(f"create {'temporary ' if temporary else ''}view {quote_all(stored)}{names} as {translated.sql}")
+            reads.update(translated.reads)
         elif clone := expression.args.get("clone"):
             columns = _copy(session, session.place.complete(table_parts(clone.this)), stored, found)
         elif isinstance(source, exp.Query):
@@ -53,13 +60,17 @@ def run(session: "Session", expression: exp.Create, sql: str) -> Result:
             columns = _create(session, expression.this, stored)
         for column, metadata in columns.items():
             session.duck.execute(comment_sql("TABLE", stored, column, metadata))
-        about = {"id": uuid.uuid4().hex, "kind": "YES" if "TRANSIENT" in head else "NO", **({"comment": comment} if comment else {})}
-        session.duck.execute(comment_sql(kind, stored, None, about))
+        about = {"id": uuid.uuid4().hex, "kind": "YES" if "TRANSIENT" in head else "NO", "owner": session.place.facts["ROLE"]}
+        session.duck.execute(comment_sql(kind, stored, None, about | ({"comment": comment} if comment else {})))
+        if kind == "TABLE":
+            check_lengths(session.duck, stored)
         return f"{kind.capitalize()} {decode(table[2])} successfully created."
 
     message = session.transaction.define(set() if temporary else {stored}, create)
     if temporary:
         session.place.temporary[table] = stored[2]
+        if reads:
+            session.place.temporary_views[table] = reads
     return done(message)
 
 

@@ -26,6 +26,10 @@ def missing(kind: str, name: str) -> SqlError:
     return SqlError(2003, "42S02", f"SQL compilation error:\n{kind} '{name}' does not exist or not authorized.")
 
 
+def missing_column(name: str) -> SqlError:
+    return SqlError(904, "42000", f"SQL compilation error:\ninvalid identifier '{name}'")
+
+
 def existing(name: str) -> SqlError:
     return SqlError(2002, "42710", f"SQL compilation error:\nObject '{name}' already exists.")
 
@@ -52,6 +56,8 @@ def translate_error(error: Exception) -> SqlError:
             return SqlError(100072, "22000", f"NULL result in a non-nullable column: {text}")
         case duckdb.InvalidInputException() if "Division by zero" in text:
             return SqlError(100051, "22012", "Division by zero")
+        case duckdb.InvalidInputException() if "document is too large" in text:
+            return SqlError(100069, "22P02", "Error parsing JSON: document is too large, max size 16777216 bytes")
         case duckdb.InvalidInputException() if "cannot affect the same target row" in text:
             return NotEmulated("MERGE that deletes one row for two of the source")
         case duckdb.InterruptException():
@@ -71,7 +77,7 @@ def _catalog(text: str) -> SqlError:
 def _binder(text: str) -> SqlError:
     names = re.findall(r'(?:column|Column|named) "([^"]+)"', text)
     if names and ("not found" in text or "does not have a column" in text or "does not exist" in text):
-        return SqlError(904, "42000", f"SQL compilation error:\ninvalid identifier '{names[0]}'")
+        return missing_column(names[0])
     if "does not exist" in text and "atalog" in text:
         return missing("Database", text)
     return SqlError(2000, "42000", f"SQL compilation error:\n{text}")

@@ -17,7 +17,7 @@ MACROS = """
         when 'TIMESTAMP' then strftime(cast(v::varchar as timestamp), '%Y-%m-%d %H:%M:%S.%g')
         when 'TIMESTAMP WITH TIME ZONE' then
             strftime(_daybreak_wall(v::varchar), '%Y-%m-%d %H:%M:%S.%g ') || rpad(regexp_extract(v::varchar, '[+-][0-9]+$'), 5, '0')
-        else v::varchar end)[1];
+        else case when typeof(v) like 'DECIMAL%' then regexp_replace(v::varchar, '^(-?)[.]', '\\1' || '0.') else v::varchar end end)[1];
     create macro memory.main._daybreak_format(x, f) as list_transform([x], lambda v: case typeof(v)
         when 'TIME' then strftime(cast('1970-01-01 ' || v::varchar as timestamp), f)
         else strftime(_daybreak_wall(v::varchar), f) end)[1];
@@ -25,6 +25,8 @@ MACROS = """
     create macro memory.main._daybreak_quotient(x, y) as list_transform([{'x': x, 'y': y}], lambda v: case
         when typeof(v.x) = 'DOUBLE' or typeof(v.y) = 'DOUBLE' then v.x / v.y
         else round(v.x / v.y, greatest(_daybreak_scale(typeof(v.x)), least(_daybreak_scale(typeof(v.x)) + 6, 12))) end)[1];
+    create macro memory.main._daybreak_document(x) as case when strlen(x) > 16777216 then error('document is too large') else x end;
+    create macro memory.main._daybreak_try_document(x) as case when strlen(x) <= 16777216 then x end;
     create macro memory.main._daybreak_try_timestamp(x) as try_cast(x as timestamp);
     create or replace macro memory.main._fs_to_timestamp(x, scale) as case
         when try_cast(x as bigint) is null then cast(x as timestamp)
@@ -70,6 +72,9 @@ def prepare_function(node: Expr) -> Expr:
             return exp.Anonymous(this="left", expressions=[text, length[0].this]) if length else text
         case exp.ToChar():
             return _format(node)
+        case exp.ParseJSON() if not isinstance(node.this, exp.Literal):
+            name = "_daybreak_try_document" if node.args.get("safe") else "_daybreak_document"
+            node.set("this", exp.Anonymous(this=name, expressions=[node.this]))
         case exp.ToNumber() if node.args.get("format") is not None:
             return _parse_hexadecimal(node.this, str(node.args["format"].name))
         case exp.MD5NumberLower64():

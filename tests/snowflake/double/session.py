@@ -9,10 +9,11 @@ from typing import Any
 import duckdb
 from sqlglot import Expr, exp
 
-from tests.snowflake.double import copying, merging, settings, show, stages, tables
+from tests.snowflake.double import copying, merging, owning, settings, show, stages, tables
 from tests.snowflake.double.errors import NotEmulated, SqlError, translate_error
-from tests.snowflake.double.lengths import check_lengths
+from tests.snowflake.double.lengths import check_lengths, check_statement
 from tests.snowflake.double.locks import Mode
+from tests.snowflake.double.metadata import read_columns
 from tests.snowflake.double.names import Table, quote_all
 from tests.snowflake.double.session_rows import fetch
 from tests.snowflake.double.store import Store
@@ -41,6 +42,7 @@ class Session:
 
     def __post_init__(self) -> None:
         self.transaction = Transaction(self.store, self.number, self.duck)
+        self.place.look_up = lambda table: set(read_columns(self.duck, table))
         for name, value in settings.DEFAULTS.items():
             settings.set_parameter(self, name, self.parameters.get(name, value))
 
@@ -70,6 +72,7 @@ class Session:
         sql = strip_comments(text).strip().rstrip(";").strip()
         self.transaction.database = self.place.database
         words = re.findall(r"[A-Za-z_]+|\(", sql[:200].upper())[:3] or [""]
+        check_statement(text, rows)
         is_work = words[0] in ("SELECT", "WITH", "INSERT", "UPDATE", "DELETE", "MERGE", "COPY")
         if is_work and not self.autocommit:
             self.transaction.begin()
@@ -99,8 +102,10 @@ class Session:
             case ["ROLLBACK", *_]:
                 self.transaction.rollback()
                 return done(statement_type=OTHER)
-            case ["ALTER", "SESSION", *_] | ["USE", *_] | ["GRANT", *_] | ["REVOKE", *_]:
+            case ["ALTER", "SESSION", *_] | ["USE", *_]:
                 return settings.run(self, sql, words)
+            case ["GRANT" | "REVOKE", *_]:
+                return owning.run(self, sql)
             case ["PUT" | "GET" | "LIST" | "LS" | "REMOVE" | "RM", *_] | ["CREATE" | "DROP", *_] if stages.is_about_stages(sql):
                 return stages.run(self, sql)
             case ["COPY", *_]:

@@ -1,4 +1,4 @@
-"""What changes a session: ALTER SESSION, USE; and GRANT and REVOKE, which change nothing here."""
+"""What changes a session: ALTER SESSION and USE."""
 
 import re
 from typing import TYPE_CHECKING
@@ -20,9 +20,7 @@ DEFAULTS = {"TIMEZONE": "America/Los_Angeles", "LOCK_TIMEOUT": "43200", "AUTOCOM
 def run(session: "Session", sql: str, words: list[str]) -> Result:
     if words[:2] == ["ALTER", "SESSION"]:
         return _alter_session(session, sql)
-    if words[0] == "USE":
-        return _use(session, sql)
-    return done(statement_type=OTHER)
+    return _use(session, sql)
 
 
 def set_parameter(session: "Session", name: str, value: str) -> None:

@@ -19,6 +19,7 @@ _SHOW = re.compile(
     r"(?:\s+starts\s+with\s+'([^']*)')?(?:\s+limit\s+(\d+)(?:\s+from\s+'([^']*)')?)?$",
     re.I,
 )
+_MOST_ROWS = 10_000
 _DESCRIBE = re.compile(r"desc(?:ribe)?\s+(table|view)\s+(\S+)(?:\s+type\s*=.*)?$", re.I)
 _RELATIONS = """
     select now() as created_on, table_name as name, {kind} as kind, table_catalog as database_name, table_schema as schema_name,
@@ -69,7 +70,8 @@ def run(session: "Session", sql: str) -> Result:
         *([f"starts_with({name}, {literal(start)})"] if start else []),
         *([f"{name} > {literal(after)}"] if after else []),
     ]
-    query = f"select * from ({query}) where {' and '.join(conditions) or 'true'}{f' limit {limit}' if limit else ''}"
+    most = min(int(limit or _MOST_ROWS), _MOST_ROWS)
+    query = f"select * from ({query}) where {' and '.join(conditions) or 'true'} limit {most}"
     return fetch(session.transaction.query(Statement(query, reads=frozenset({EVERYTHING}))))
 
 

@@ -41,12 +41,14 @@ _VIEWS = f"""
         select {DECODED.format("database_name")} as table_catalog, {DECODED.format("schema_name")} as table_schema,
             {DECODED.format("table_name")} as table_name, database_name, schema_name, table_name as relation, 'BASE TABLE' as table_type,
             coalesce(comment::json->>'$.kind', 'NO') as is_transient, estimated_size::decimal(38,0) as row_count,
-            comment::json->>'$.comment' as comment, 'LOADER' as table_owner
+            comment::json->>'$.comment' as comment,
+            coalesce(comment::json->>'$.owner', 'LOADER') as table_owner
         from duckdb_tables() where not temporary and schema_name not in ('_daybreak', 'main') and not internal
         union all by name
         select {DECODED.format("database_name")} as table_catalog, {DECODED.format("schema_name")} as table_schema,
             {DECODED.format("view_name")} as table_name, database_name, schema_name, view_name as relation, 'VIEW' as table_type,
-            'NO' as is_transient, null as row_count, comment::json->>'$.comment' as comment, 'LOADER' as table_owner
+            'NO' as is_transient, null as row_count, comment::json->>'$.comment' as comment,
+            coalesce(comment::json->>'$.owner', 'LOADER') as table_owner
         from duckdb_views() where not temporary and schema_name not in ('_daybreak', 'main') and not internal;
     create view _columns as
         select {DECODED.format("database_name")} as table_catalog, {DECODED.format("schema_name")} as table_schema,

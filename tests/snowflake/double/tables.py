@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from sqlglot import Expr, exp
 
 from tests.snowflake.double import altering, creating
-from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing
+from tests.snowflake.double.errors import NotEmulated, SqlError, existing, missing, missing_column
 from tests.snowflake.double.metadata import Metadata, comment_sql, read_columns, read_metadata
 from tests.snowflake.double.names import TEXT, Table, decode, literal, parse_name, quote, quote_all, unquote_text
 from tests.snowflake.double.translate import parse, table_parts
@@ -146,6 +146,7 @@ def _drop(session: "Session", expression: Expr, kind: str) -> Result:
 
     session.transaction.define(_locked(stored), drop)
     session.place.temporary.pop(table, None)
+    session.place.temporary_views.pop(table, None)
     return done(f"{decode(table[2])} successfully dropped.")
 
 
@@ -176,7 +177,7 @@ def _comment(session: "Session", kind: str, parts: list[str], text: str) -> Resu
         if found is None:
             raise missing("Object", ".".join(map(decode, parts)))
         if column and column not in read_columns(session.duck, stored):
-            raise SqlError(904, "42000", f"SQL compilation error:\ninvalid identifier '{decode(column)}'")
+            raise missing_column(decode(column))
         known: Metadata = read_metadata(session.duck, stored, column)
         session.duck.execute(comment_sql(found, stored, column, {**known, "comment": text}))
 

@@ -5,6 +5,7 @@ which keep all 38 digits, and what a session answers about itself.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -12,13 +13,15 @@ import sqlglot
 from fakesnow import transforms
 from sqlglot import Expr, exp
 from sqlglot.errors import ErrorLevel, SqlglotError, UnsupportedError
-from sqlglot.tokens import TokenType
+from sqlglot.tokens import Token, TokenType
 
 from tests.snowflake.double.errors import NotEmulated, SqlError, missing, unparsed
 from tests.snowflake.double.functions import prepare_function, rewrite_function, round_quotients
 from tests.snowflake.double.names import Table, decode, encode, literal, quote
+from tests.snowflake.double.subqueries import refuse_subqueries
 from tests.snowflake.double.transactions import EVERYTHING
 from tests.snowflake.double.types import column_type
+from tests.snowflake.double.vocabulary import Named, check_tokens, check_words
 
 _BINDING = "\x01bound "
 _COPY_GRANTS = re.compile(r"(?<=\bclone\s)(\S+)\s+copy\s+grants\s*$", re.I)
@@ -66,7 +69,9 @@ class Place:
     database: str | None = None
     schema: str | None = None
     facts: dict[str, str] = field(default_factory=dict)  # CURRENT_ROLE and the like
-    temporary: dict[Table, str] = field(default_factory=dict)  # temporary tables, and their names in DuckDB
+    temporary: dict[Table, str] = field(default_factory=dict)  # temporary tables and views, and their names in DuckDB
+    temporary_views: dict[Table, set[Table]] = field(default_factory=dict)  # those of them that are views, and what they read
+    look_up: Callable[[Table], set[str]] = lambda _: set()  # the columns of what DuckDB has by that name
 
     def complete(self, parts: list[str]) -> Table:
         """Return the whole name of encoded ``parts``."""
@@ -80,6 +85,12 @@ class Place:
     def stored(self, table: Table) -> Table:
         """Return the name in DuckDB: a temporary table hides a permanent one."""
         return ("temp", "main", self.temporary[table]) if table in self.temporary else table
+
+    def columns(self, parts: list[str]) -> set[str] | None:
+        """Return the columns of the table or view of that name, as a statement may call them; None if it is not known."""
+        if len(parts) > 1 and parts[-2] == "INFORMATION_SCHEMA":
+            return {column.upper() for column in self.look_up(("memory", "main", f"_information_{parts[-1].lower()}"))} or None
+        return self.look_up(self.stored(self.complete(parts))) or None
 
 
 @dataclass
@@ -101,7 +112,9 @@ def parse(sql: str) -> Expr:
     """Return the one statement that ``sql`` is, its names encoded, its ``?`` numbered."""
     sql = _COPY_GRANTS.sub(r"\1", sql)  # there are none
     try:
-        found = [statement for statement in sqlglot.parse(_number_bindings(sql), read="snowflake") if statement]
+        tokens = sqlglot.tokenize(sql, read="snowflake")
+        check_tokens(tokens)
+        found = [statement for statement in sqlglot.parse(_number_bindings(sql, tokens), read=Named) if statement]
     except SqlglotError as error:
         raise unparsed(str(error).replace("\x1b[4m", "").replace("\x1b[0m", "")) from error
     if not found:
@@ -114,11 +127,13 @@ def parse(sql: str) -> Expr:
             continue
         identifier.set("this", encode(identifier.name if identifier.quoted else identifier.name.upper()))
         identifier.set("quoted", True)
+    check_words(found[0])
     return found[0]
 
 
 def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Translated:
     """Return ``expression`` for DuckDB; ``freeze_now`` says what time it is now, for all of a statement."""
+    refuse_subqueries(expression, place.columns)
     result = Translated(expression)
     _complete_tables(result, place)
     root: Expr = result.expression.transform(prepare_function, copy=False)
@@ -131,11 +146,11 @@ def translate(expression: Expr, place: Place, *, freeze_now: bool = True) -> Tra
     return result
 
 
-def _number_bindings(sql: str) -> str:
+def _number_bindings(sql: str, tokens: list[Token]) -> str:
     """Put a literal in the place of each ``?``: to change a tree may double a node, or move it."""
     # "?::text" begins with one token, which is an operator of another product.
     kinds = (TokenType.PLACEHOLDER, TokenType.QDCOLON)
-    marks = [token.start for token in sqlglot.tokenize(sql, read="snowflake") if token.token_type in kinds]
+    marks = [token.start for token in tokens if token.token_type in kinds]
     for number, start in reversed(list(enumerate(marks, 1))):
         sql = f"{sql[:start]}'{_BINDING}{number}'{sql[start + 1 :]}"
     return sql
@@ -166,7 +181,7 @@ def _complete_tables(result: Translated, place: Place) -> None:
             continue
         whole = place.complete(parts)
         stored = place.stored(whole)
-        result.reads.add(stored)
+        result.reads |= {stored, *place.temporary_views.get(whole, ())}
         if stored != whole and not table.alias and not isinstance(table.parent, (exp.Insert, exp.Schema)):
             table.set("alias", exp.TableAlias(this=exp.to_identifier(whole[2], quoted=True)))
         for part, name in zip(("catalog", "db", "this"), stored, strict=True):

@@ -7,7 +7,8 @@ from sqlglot import exp
 
 from tests.snowflake.double.errors import SqlError
 
-LONGEST_TEXT, LONGEST_BINARY = 16_777_216, 8_388_608
+LONGEST_TEXT, LONGEST_BINARY = 16_777_216, 8_388_608  # in bytes, where a column names no length
+_MOST = {"VARCHAR": 134_217_728, "BINARY": 67_108_864}
 _INTEGERS = {"INT", "BIGINT", "SMALLINT", "TINYINT", "MEDIUMINT", "INT128", "UINT", "UBIGINT"}
 _FLOATS = {"FLOAT", "DOUBLE", "REAL"}
 _TEXTS = {"VARCHAR", "TEXT", "NVARCHAR", "NAME"}
@@ -49,9 +50,9 @@ def column_type(data_type: exp.DataType) -> ColumnType:
     if kind in _FLOATS:
         return ColumnType("DOUBLE", "FLOAT")
     if kind in _TEXTS or kind in ("CHAR", "NCHAR"):
-        return ColumnType("VARCHAR", f"VARCHAR({numbers[0] if numbers else LONGEST_TEXT if kind in _TEXTS else 1})")
+        return ColumnType("VARCHAR", _with_length("VARCHAR", numbers[0] if numbers else LONGEST_TEXT if kind in _TEXTS else 1))
     if kind in ("BINARY", "VARBINARY"):
-        return ColumnType("BLOB", f"BINARY({numbers[0] if numbers else LONGEST_BINARY})")
+        return ColumnType("BLOB", _with_length("BINARY", numbers[0] if numbers else LONGEST_BINARY))
     if kind in _TIMES:
         duck, name = _TIMES[kind]
         return ColumnType(duck, f"{name}({numbers[0] if numbers else 9})")
@@ -60,6 +61,12 @@ def column_type(data_type: exp.DataType) -> ColumnType:
     if kind in ("VARIANT", "OBJECT", "ARRAY", "JSON", "STRUCT", "MAP"):
         return ColumnType("JSON", {"JSON": "VARIANT", "STRUCT": "OBJECT", "MAP": "OBJECT"}.get(kind, kind))
     raise SqlError(2040, "42601", f"SQL compilation error:\nUnsupported data type '{data_type.sql('snowflake')}'.")
+
+
+def _with_length(kind: str, length: int) -> str:
+    if not 1 <= length <= _MOST[kind]:
+        raise SqlError(1003, "42000", f"SQL compilation error:\ninvalid length {length} of {kind}: it is from 1 to {_MOST[kind]}")
+    return f"{kind}({length})"
 
 
 def stored_type(duck: str) -> ColumnType:
