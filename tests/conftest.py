@@ -34,7 +34,6 @@ Row = tuple[str | None, ...]
 REAL_PARTS = {"postgres_server", "postgres_url", "snowflake_server", "double"}
 
 
-@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Have the quick suite (`make test`) run the first and the last case alone of a test with many, where each is work for real parts."""
     cases: dict[str, list[pytest.Item]] = {}

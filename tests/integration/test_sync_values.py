@@ -231,7 +231,8 @@ def test_a_mask_that_is_added_later_hides_what_was_loaded_before(project: Projec
     assert rows[1] == (2, None, None)  # deleted in the source: it cannot be masked any more, so it is hidden
     project.declare("t", "incremental", key=["id"], cursor="at", columns={"email": {"mask": "drop"}})
     project.sync("t")
-    assert "email" not in str(project.ask("select column_name from duckdb_columns() where table_name = 't'"))
+    standing = {name.lower() for (name,) in project.ask("select column_name from information_schema.columns where lower(table_name) = 't'")}
+    assert standing == {"id", "n", "at", "_load_id", "_loaded_at"}
     project.declare("t", "incremental", key=["id"], cursor="at")
     project.sync("t")
     assert project.ask("select email, n from raw_shop.t where id = 1") == [("ann@example.com", 7)]

@@ -59,7 +59,9 @@ class Door:
         user = str(data.get("LOGIN_NAME", "")).upper()
         if self.take_fault("refuse"):
             raise Dropped
-        if PASSWORDS.get(user) != data.get("PASSWORD"):
+        if str(data.get("AUTHENTICATOR") or "SNOWFLAKE").upper() != "SNOWFLAKE":
+            return _failed("390190", f"The double signs nobody in by {data['AUTHENTICATOR']}: it does not emulate this.")
+        if user not in PASSWORDS or PASSWORDS[user] != data.get("PASSWORD"):
             return _failed("390100", "Incorrect username or password was specified.")
         parameters = {name.upper(): str(value) for name, value in (data.get("SESSION_PARAMETERS") or {}).items()}
         session = Session(next(self.store.numbers), self.store, self.store.duck.cursor(), parameters=parameters)

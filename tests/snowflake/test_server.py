@@ -18,6 +18,13 @@ def test_a_wrong_password_is_refused(snowflake_url: str) -> None:
         connect(snowflake_url, password="wrong")
 
 
+def test_a_user_that_is_not_known_and_a_way_in_that_is_not_emulated_are_refused(snowflake_url: str) -> None:
+    with fails(390100, "Incorrect username or password"):
+        connect(snowflake_url, user="nobody", password="x")
+    with fails(390190, "does not emulate"):
+        connect(snowflake_url, authenticator="oauth", token="t")
+
+
 def test_an_unknown_database_is_no_error_until_it_is_used(snowflake_server: str) -> None:
     with connect(snowflake_server, database="NO_SUCH_DATABASE") as connection:
         assert connection.cursor().execute("select current_database()").fetchall() == [(None,)]

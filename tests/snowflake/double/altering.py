@@ -31,7 +31,7 @@ _COMMENT = re.compile(rf"(?:column\s+)?({_PART})\s+comment\s+({TEXT})$", re.I | 
 _SET_COMMENT = re.compile(rf"set\s+comment\s*=\s*({TEXT})$", re.I | re.S)
 # Storage and cost, not rows.
 _IGNORED = re.compile(r"(set\s+(data_retention_time_in_days|change_tracking)\b|cluster\s+by\b|drop\s+clustering\b)", re.I)
-_COMMA = re.compile(rf"({TEXT})|(?:\([^)]*\))|,", re.S)
+_COMMA = re.compile(rf"""({TEXT})|"(?:[^"]|"")*"|(?:\([^)]*\))|,""", re.S)
 
 
 def run(session: "Session", sql: str) -> Result:
