@@ -15,7 +15,6 @@ from pipelines.assets.build_plan import BUILT_TYPES, ancestors_of, in_build_orde
 from pipelines.assets.manifest import load_manifest
 from pipelines.runs.progress import Happening, tell
 from pipelines.settings import load_settings
-from pipelines.state.builds import read_builds
 
 if TYPE_CHECKING:  # what a step works with is imported when it works
     from pipelines.assets.dbt_build import Build
@@ -67,6 +66,7 @@ def make_dbt_assets(manifest: Mapping[str, Any], models: Sequence[str]) -> dg.As
     @dg.multi_asset(name="dbt_build", specs=list(specs.values()), check_specs=checks, can_subset=True)
     def dbt_build(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         from pipelines.assets.dbt_build import BuildRequest, build_models
+        from pipelines.state.builds import read_builds
         from pipelines.wiring import open_mirror
 
         settings = load_settings()

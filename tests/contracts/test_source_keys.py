@@ -15,6 +15,8 @@ from tests.conftest import Project
 from tests.contracts.test_source_contract import SOURCES, read_all
 from tests.debian_server import open_debian_server
 
+pytestmark = pytest.mark.slow
+
 CHUNK_ROWS = 3
 
 

@@ -11,6 +11,8 @@ from pipelines.sync.sides import Cut, HashedRow, Marked, Scope
 from tests.contracts.test_warehouse_contract import SCHEMA, SPEC, stage, warehouse
 
 __all__ = ["warehouse"]  # the fixture: each implementation
+
+pytestmark = pytest.mark.slow
 MARKING = replace(SPEC, mode="incremental", cursor="id", deletes="reconcile", deleted_rows="mark")
 
 

@@ -12,6 +12,8 @@ from pipelines.sources import postgres_connection
 from tests.conftest import Project
 from tests.crash.proxy import Direction, Fault, Kind, Proxy, open_proxy
 
+pytestmark = pytest.mark.slow
+
 SILENCE_SECONDS = 1
 MODES = {"incremental": {"key": ["id"], "cursor": "at"}, "snapshot": {}}
 

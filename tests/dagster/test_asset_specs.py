@@ -7,9 +7,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from dagster import AssetKey
 
 from pipelines.settings import load_settings
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SNAPSHOT = Path(__file__).with_name("asset_specs.json")

@@ -7,6 +7,8 @@ import pytest
 
 from tests.dagster.conftest import ROOT, Daybreak
 
+pytestmark = pytest.mark.slow
+
 CRM = """
 source: crm
 url_env: CRM_DATABASE_URL

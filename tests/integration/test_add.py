@@ -14,6 +14,8 @@ from pipelines.catalog.read import read_catalog
 from tests.conftest import Project
 from tests.integration.test_discover import ODD, daybreak
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CATALOG = """\
 # our shop

@@ -22,6 +22,8 @@ from tests.conftest import TODAY, Project
 from tests.integration.backfilling import END, FIRST, Killed, at_commit, declare, die, fill, left
 from tests.integration.command_line import daybreak
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def two_days_a_window(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:

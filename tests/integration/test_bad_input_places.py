@@ -13,6 +13,8 @@ from pipelines.sync.steps import set_hook
 from tests.conftest import Project
 from tests.integration.command_line import daybreak, synced
 
+pytestmark = pytest.mark.slow
+
 HOLD_QUEUE = (
     "import sys, time; from pathlib import Path; from pipelines.state.lock import hold_lock\n"
     "with hold_lock(Path(sys.argv[1] + '.lock'), 'a long build', 5):\n    print('held', flush=True); time.sleep(60)"

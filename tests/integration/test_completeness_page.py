@@ -14,6 +14,8 @@ from pipelines.wiring import open_mirror
 from tests.conftest import TODAY, Project
 from tests.integration.comparing import make_orders
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(autouse=True)
 def environment(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,8 @@ from pipelines.catalog.read import read_catalog
 from pipelines.cli.main import app
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 ODD = Path(__file__).with_name("odd_schema.sql")
 NORTHWIND = Path(__file__).parents[3] / "shared" / "data" / "northwind.sql"
 

@@ -13,6 +13,8 @@ from pipelines.cli.main import app
 from pipelines.settings import load_settings
 from tests.conftest import Project
 
+pytestmark = pytest.mark.slow
+
 SOURCES = """
 sources:
   - name: raw_shop

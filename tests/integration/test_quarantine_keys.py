@@ -9,6 +9,8 @@ from pipelines.errors import ConfigError
 from pipelines.sync.steps import set_hook
 from tests.conftest import TODAY, Project
 
+pytestmark = pytest.mark.slow
+
 POSITIVE = {"expect_column_values_to_be_between": {"column": "fee", "min_value": 0}, "on_failure": "quarantine"}
 KEYS = {
     "text": ["it's", 'say "hi"', "back\\slash", "Ünïcödé ☃", "", "  ", "a,b", "new\nline", "$1", '["x"]'],

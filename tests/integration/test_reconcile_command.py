@@ -9,6 +9,8 @@ from pipelines.cli.main import app
 from tests.conftest import Project
 from tests.integration.comparing import make_orders
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def command(project: Project, monkeypatch: pytest.MonkeyPatch) -> "Command":

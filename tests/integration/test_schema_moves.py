@@ -9,6 +9,8 @@ import pytest
 from pipelines.sync.steps import set_hook
 from tests.conftest import TODAY, Project
 
+pytestmark = pytest.mark.slow
+
 
 class Stop(Exception):
     """The sync ends here, as by a crash."""

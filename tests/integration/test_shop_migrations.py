@@ -20,6 +20,8 @@ from pipelines.shop import simulator
 from pipelines.shop.migrations import MIGRATIONS
 from pipelines.shop.simulator import NotAShop, ShopAltered, ShopBusy, advance_shop, create_shop, list_applied, migrate_shop
 
+pytestmark = pytest.mark.slow
+
 TODAY = date(2026, 3, 10)
 NAMES = [migration.name for migration in MIGRATIONS]
 # How to read each table of `schema.sql`, and what to put in the place of a piece of it from some migration on.

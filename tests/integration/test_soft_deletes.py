@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from pipelines.state.parity_wording import tell_parity
 from pipelines.sync.model import Counts
 from tests.conftest import Project
 from tests.integration.comparing import by_hand, make_orders, named, reconcile
+
+pytestmark = pytest.mark.slow
 
 MARK = {"deletes": "reconcile", "deleted_rows": "mark"}
 REMOVE = {"deletes": "reconcile"}

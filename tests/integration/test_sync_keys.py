@@ -5,6 +5,8 @@ import pytest
 from tests.conftest import Project
 from tests.contracts.test_source_keys import KEYS
 
+pytestmark = pytest.mark.slow
+
 # Those whose text sorts otherwise than they do, and those with keys that no warehouse type can hold.
 TOLD = ("int4", "numeric", "numeric with a scale", "float8", "date", "timestamp", "timestamptz", "interval", "enum", "money", "oid", "inet")
 

@@ -18,6 +18,8 @@ from tests.s3.conftest import Server, another_machine, names
 from tests.s3.test_other_machine import reads
 from tests.s3.test_sync import make_table
 
+pytestmark = pytest.mark.slow
+
 DEAD = {"request": ".", "code": "dead"}
 DENIED = {"request": ".", "code": "AccessDenied", "status": "403 Forbidden"}
 
