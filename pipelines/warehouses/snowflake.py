@@ -52,9 +52,9 @@ class SnowflakeWarehouse(SqlWarehouse):
     def read_state(self, tables: Sequence[str]) -> WarehouseState:
         """Return the truth about ``tables`` (ids), when what their commits have left to do is done."""
         with self._run("read the state") as run:
-            for source, table in run("select distinct source_name, table_name from daybreak.swaps"):
+            for source, table, load_id in run("select source_name, table_name, load_id from daybreak.swaps"):
                 if f"{source}.{table}" in tables:
-                    with _telling_of_the_swap("its last one", f"{source}.{table}"):
+                    with _telling_of_the_swap(load_id, f"{source}.{table}"):
                         finish_swaps(run, TableName(source, table))
             return state_tables.read_state(run, self.place, tables)
 
@@ -168,7 +168,7 @@ def _transaction(run: SnowflakeRun, load: StagedLoad | None = None) -> Iterator[
         try:
             run("commit")
         except Exception as error:
-            if load and is_drivers(error) and not is_refusal(error):
+            if load and not is_refusal(error):
                 raise _unknown(load.plan.load_id, str(error)) from error
             raise
 
