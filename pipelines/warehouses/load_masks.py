@@ -62,7 +62,12 @@ def find_kept_tables(run: Run, spec: TableSpec) -> list[str]:
 
 def names_ever_masked(run: Run, load: StagedLoad) -> set[str]:
     """Return the masked columns' names, and those that they had in any schema of the table."""
-    return _names_ever(load, [schema for schema, _ in _read_schemas(run, load).values()])
+    return _names_ever(load, read_schemas(run, load).values())
+
+
+def read_schemas(run: Run, load: StagedLoad) -> dict[int, TableSchema]:
+    """Return every committed schema of the table, by its version."""
+    return {version: schema for version, (schema, _) in _read_schemas(run, load).items()}
 
 
 def _read_schemas(run: Run, load: StagedLoad) -> dict[int, tuple[TableSchema, list[str]]]:

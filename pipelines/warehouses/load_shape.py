@@ -13,7 +13,7 @@ from pipelines.warehouses import load_ddl as ddl
 from pipelines.warehouses import load_marks
 from pipelines.warehouses.dialect import OF_TABLE, Later, Run, names_of
 from pipelines.warehouses.load_fence import overtaken
-from pipelines.warehouses.load_masks import names_ever_masked
+from pipelines.warehouses.load_masks import names_ever_masked, read_schemas
 from pipelines.warehouses.load_quarantine import close_quarantine
 
 _FOLLOW = f"update daybreak.former_names set current_name = $now where {OF_TABLE} and lower(current_name) = lower($was)"
@@ -77,7 +77,7 @@ def fit_table(run: Run, later: Later, load: StagedLoad, before: Watermark | None
 def _fit_columns(run: Run, later: Later, load: StagedLoad) -> dict[str, tuple[str, str]]:
     """Make the table, or do to its columns what was done to the source's; return them. A table that fits is asked once."""
     spec, version = load.spec, load.plan.schema_version
-    standing = _columns(run, load)
+    standing = find_standing(run, load)
     if is_restart(spec, load.changes):
         _begin_anew(run, later, load, standing)
         return _columns(run, load)
@@ -92,6 +92,20 @@ def _fit_columns(run: Run, later: Later, load: StagedLoad) -> dict[str, tuple[st
     for statement in statements:
         run(statement)
     return _columns(run, load) if statements else there
+
+
+def find_standing(run: Run, load: StagedLoad) -> dict[str, tuple[str, str]]:
+    """Return the raw table's columns as ``_columns``, without those that a load which died has added, where DDL stays.
+
+    They are told by that no committed schema has ever had them, so no row has a value in them; the load that comes takes them over.
+    """
+    found = _columns(run, load)
+    if not load.changes or not ddl.make_room(load.changes, load.plan.schema_version, found):
+        return found
+    known = {column.name.casefold() for schema in read_schemas(run, load).values() for column in schema.columns}
+    new = {change.after.name.casefold(): change.after for change in load.changes if change.kind == "add" and change.after}
+    types = {name: run.type_name(run.dialect.type_of(column.arrow_type)) for name, column in new.items()}
+    return {name: (stored, kind) for name, (stored, kind) in found.items() if name in known or types.get(name) != kind}
 
 
 def _begin_anew(run: Run, later: Later, load: StagedLoad, standing: Mapping[str, tuple[str, str]]) -> None:

@@ -17,6 +17,7 @@ from pipelines.sync.schema import is_restart
 from pipelines.sync.shape import SchemaChange
 from pipelines.warehouses import load_ddl
 from pipelines.warehouses.dialect import OF_TABLE, Named, names_of
+from pipelines.warehouses.load_shape import find_standing
 from pipelines.warehouses.snowflake_dialect import SnowflakeDialect
 from pipelines.warehouses.snowflake_run import SnowflakeRun, drop_copy
 
@@ -99,7 +100,7 @@ def _is_there(run: SnowflakeRun, table: Named, suffix: str) -> bool:
 def _is_needed(run: SnowflakeRun, load: StagedLoad) -> bool:
     if is_restart(load.spec, load.changes) or any(_is_rewriting(run.dialect, change) for change in load.changes):
         return True
-    if load.changes and load_ddl.make_room(load.changes, load.plan.schema_version, list(run.columns(load.spec))):
+    if load.changes and load_ddl.make_room(load.changes, load.plan.schema_version, find_standing(run, load)):
         return True
     stored = run(f"select watermark from daybreak.watermarks where {OF_TABLE}", **names_of(load.spec))
     before = codec.WATERMARK.validate_json(stored[0][0]) if stored and stored[0][0] else None

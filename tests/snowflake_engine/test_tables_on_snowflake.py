@@ -109,6 +109,23 @@ def test_names_that_look_like_parameters_or_like_patterns_of_files(project: Proj
 
 
 @on_double
+@pytest.mark.parametrize("boundary", [("load.schema", "after"), ("commit.fence", "after")], ids=" ".join)
+def test_a_column_that_a_load_added_before_it_died_is_taken_over_by_the_next(
+    project: Project, run: Run, double: Double, boundary: tuple[str, str]
+) -> None:
+    double.idle_after(0.5)
+    project.run("create table t (id int primary key, name text, at timestamptz default now())", "insert into t values (1, 'a'), (2, 'b')")
+    project.declare("t", "incremental", key=["id"], cursor="at")
+    assert run(project, None)["code"] == 0
+    project.run("alter table t add x text", "update t set x = 'v', at = now() where id = 1")
+    assert run(project, (*boundary, 1))["code"] == DIED
+    assert set(kept(project)) == {"id", "name", "at", "x"}
+    assert run(project, None)["code"] == 0
+    assert set(kept(project)) == {"id", "name", "at", "x"}
+    project.check("t")
+
+
+@on_double
 def test_a_run_that_is_overtaken_before_it_adds_a_column_does_not_touch_the_one_that_was_added(project: Project, forker: Forker) -> None:
     project.run("create table t (id int primary key, name text)", "insert into t values (1, 'a'), (2, 'b')")
     project.declare("t", "snapshot", key=["id"])
