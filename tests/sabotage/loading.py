@@ -69,9 +69,7 @@ MORE_LOADING = (
         replacing('"instant"', 'date_trunc(\'millisecond\', "instant") as "instant"'),
     ),
     Mutation("a row is lost while loading", "events", load_sql, "accepted", after(lambda text: f"select * from ({text}) where n <> 100")),
-    Mutation(
-        "one row too many is counted", "orders", Commit, "_count_staged", after(lambda staged: staged._replace(aside=staged.aside + 1))
-    ),
+    Mutation("one row too many is counted", "orders", Commit, "_count_staged", after(lambda rows: rows._replace(aside=rows.aside + 1))),
     Mutation("updates are not counted", "stock", duckdb_dialect.DuckDBRun, "merge", after(lambda _: (0, 0))),
     Mutation("the night heals one row of many", "accounts", heal, "reread_keys", _at_most_one),
 )
