@@ -337,7 +337,7 @@ def test_a_row_is_forgotten_in_the_table_the_quarantine_the_landing_the_mirror_a
     assert places(planted) <= {"warehouse.duckdb", "warehouse.read.duckdb"}  # in marts, until they are built anew
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_morning_after_leaves_nothing_of_a_forgotten_row(planted: Planted) -> None:
     gone = planted.forgotten["good key"], planted.forgotten["bad key"]
     planted.daybreak.write(f"delete from customers where customer_id in ({', '.join(gone)})")
@@ -352,7 +352,7 @@ def test_the_morning_after_leaves_nothing_of_a_forgotten_row(planted: Planted) -
     assert planted.sweep() == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_morning_in_this_process_names_no_masked_value_either(planted: Planted) -> None:
     assert not planted.daybreak.run().is_green
     assert planted.sweep() == []

@@ -1,6 +1,7 @@
-"""The engine's own tests, on Snowflake: each module here takes those of ``tests/integration``.
+"""The engine's own tests, on Snowflake: modules here take those of ``tests/integration`` that their import names.
 
-A few of each kind are in the default suite, the rest are slow. Left out are those that look at DuckDB's file or words.
+A few of each kind are in the quick suite, the rest are slow, and of the many migrations two of three are long. Left out are those that
+look at DuckDB's file or words.
 """
 
 import re
@@ -37,9 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     gone = [item for item in mine if item.name in OF_A_FILE]
     items[:] = [item for item in items if item not in gone]
     config.hook.pytest_deselected(items=gone)
-    for item in mine:
+    for number, item in enumerate(mine):
         if not SAMPLE.search(item.nodeid):
-            item.add_marker(pytest.mark.slow)
+            item.add_marker(pytest.mark.long if "_schema_" in item.path.name and number % 3 else pytest.mark.slow)
 
 
 @pytest.fixture
