@@ -85,7 +85,6 @@ class Mirror:
             statements += [sa.delete(table) for table in t.COPIES]
             statements.append(sa.insert(t.identity).values(warehouse_id=state.warehouse_id, place=state.place))
         statements.append(sa.update(t.identity).values(place=state.place))
-        statements.append(sa.update(t.tables).where(t.tables.c.table_id.in_(table_ids)).values(pending_load=None))
         newest = {f"{entry.source}.{entry.table}": entry for entry in state.entries}
         statuses = {} if is_other else {status.table_id: status for status in self.statuses()}
         for table_id in table_ids:
@@ -105,8 +104,18 @@ class Mirror:
     def agrees(self, table_id: str, place: str) -> bool:
         """Whether all that ``place`` has of a table is known, if nobody works there without this mirror."""
         known = self.read(sa.select(t.identity.c.place))
-        table = self.read(sa.select(t.tables.c.pending_load).where(t.tables.c.table_id == table_id))
-        return bool(known and table) and known[0][0] == place and table[0][0] is None
+        table = self.read(sa.select(t.tables.c.table_id).where(t.tables.c.table_id == table_id))
+        return bool(known and table) and known[0][0] == place and self.pending_load(table_id) is None
+
+    def pending_load(self, table_id: str) -> str | None:
+        """Return the load that was about to commit and whose outcome is not known."""
+        found = self.read(sa.select(t.tables.c.pending_load).where(t.tables.c.table_id == table_id))
+        return found[0][0] if found else None
+
+    def settle_pending(self, table_id: str, load_id: str) -> None:
+        """Note that the outcome of a load is known, unless another one is pending by now."""
+        mine = (t.tables.c.table_id == table_id) & (t.tables.c.pending_load == load_id)
+        self.write(sa.update(t.tables).where(mine).values(pending_load=None))
 
     def record_pending(self, table_id: str, load_id: str) -> None:
         """Note a load that is about to commit: until its outcome is here, the mirror knows less than the warehouse."""

@@ -17,7 +17,6 @@ def table_row(table_id: str, entry: LedgerEntry | None, watermark: Watermark | N
     return {
         "table_id": table_id,
         "load_id": entry.load_id if entry else None,
-        "pending_load": None,
         "watermark": codec.WATERMARK.dump_python(watermark, mode="json") if watermark else None,
         "schema_version": schema[0] if schema else 0,
         "schema": codec.SCHEMA.dump_python(schema[1], mode="json") if schema else None,

@@ -61,8 +61,14 @@ def sync_table(engine: Engine, spec: TableSpec, days: DayRange | None = None) ->
 
 def settle(engine: Engine, spec: TableSpec) -> None:
     """Have the mirror agree with the warehouse. Where a question costs money, the warehouse is asked only when it may know more."""
-    if engine.warehouse.is_free_to_ask or not engine.mirror.agrees(spec.id, engine.warehouse.place):
-        engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    if not engine.warehouse.is_free_to_ask and engine.mirror.agrees(spec.id, engine.warehouse.place):
+        return
+    pending = None if engine.warehouse.is_free_to_ask else engine.mirror.pending_load(spec.id)
+    if pending:  # if it is on its way still, it cannot commit after this, so that the answer holds
+        engine.warehouse.claim(spec)
+    engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
+    if pending:
+        engine.mirror.settle_pending(spec.id, pending)
 
 
 def _sync_once(engine: Engine, spec: TableSpec, days: DayRange | None, attempt: Attempt) -> TableResult:

@@ -99,12 +99,16 @@ def commit_load(engine: Engine, spec: TableSpec, ready: ReadyLoad) -> LedgerEntr
             entry = engine.warehouse.commit(staged)
         except CommitUnknown as error:
             entry = _ask_ledger(engine, staged, error)
+        except LoadConflict:  # it was not committed, and will not be
+            engine.mirror.settle_pending(spec.id, folder.plan.load_id)
+            raise
     with step("mirror"):
         # Other days may have lost their digests: see `Warehouse.commit`. And a new schema has a history.
         if spec.partition or staged.plan.schema_version != engine.mirror.status(spec.id).schema_version:
             engine.mirror.repair(engine.warehouse.read_state([spec.id]), [spec.id])
         else:
             engine.mirror.record_commit(entry, staged.watermark, staged.days, folder.plan.schema)
+        engine.mirror.settle_pending(spec.id, folder.plan.load_id)
     with step("clean"):
         engine.landing.mark_committed(folder)
     return entry
