@@ -9,7 +9,7 @@ from functools import lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from pipelines.errors import PrerequisiteError
+from pipelines.errors import PrerequisiteError, WarehouseUnavailable
 from pipelines.warehouses.snowflake_account import is_drivers, read_url, translate, without_secrets
 from pipelines.warehouses.snowflake_run import SnowflakeRun
 
@@ -59,14 +59,16 @@ class Sessions:
             self._idle.append((time.monotonic(), run))
 
     def _take_idle(self) -> SnowflakeRun | None:
-        with self._lock:
-            while self._idle:
+        """Return the session that was used last; one that was idle for long is ended, as Snowflake may have done, without the lock."""
+        while True:
+            with self._lock:
+                if not self._idle:
+                    return None
                 since, run = self._idle.pop()
-                if time.monotonic() - since < IDLE_SECONDS:
-                    return run
-                with suppress(Exception):
-                    run.close()
-        return None
+            if time.monotonic() - since < IDLE_SECONDS:
+                return run
+            with suppress(Exception):
+                run.close()
 
     def _sign_in(self) -> "SnowflakeConnection":
         try:
@@ -77,6 +79,9 @@ class Sessions:
                 safe="Nothing was read or written.",
                 remedy="Mend private_key_file, private_key_file_pwd or token_file_path of DAYBREAK_WAREHOUSE_URL.",
             ) from None
+        except OSError as error:
+            what = f"the warehouse {self.account.told} did not answer: {without_secrets(self.account, str(error))}"
+            raise WarehouseUnavailable(what, safe="Nothing was committed.", remedy="Run again when it does.") from None
 
     def _connect(self) -> "SnowflakeConnection":
         # Else the driver asks the metadata services of three clouds where it runs, for seconds, at each sign-in.

@@ -28,3 +28,10 @@ def other(snowflake_url: str) -> Iterator[Run]:
     """``run`` of a second session."""
     with connect(snowflake_url) as opened:
         yield lambda sql, *values: opened.cursor().execute(sql, values or None).fetchall()
+
+
+@pytest.fixture
+def two_tables(run: Run) -> None:
+    """Tables ``u`` (a, b) and ``v`` (a, c)."""
+    run("create table u as select column1 as a, column2 as b from values (1, 1), (2, 2)")
+    run("create table v as select 1 as a, 10 as c")

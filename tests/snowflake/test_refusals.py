@@ -54,10 +54,7 @@ SYNTAX = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _tables(run: Run) -> None:
-    run("create table u as select column1 as a, column2 as b from values (1, 1), (2, 2)")
-    run("create table v as select 1 as a, 10 as c")
+pytestmark = pytest.mark.usefixtures("two_tables")
 
 
 @on_double

@@ -117,6 +117,11 @@ def test_mistakes_between_settings_come_together_with_mistakes_of_one_setting(tm
             ("  - name: events", "  - name: Orders"),
             "`orders` and `Orders` are one name to the warehouse, which takes no notice of capitals — sync one",
         ),
+        (
+            ("  - name: events", "  - name: orders_before_v2"),
+            "what the warehouse would call an older table of `orders`, or a copy",
+        ),
+        (("  - name: events", "  - name: Orders_Daybreak_7"), "would call an older table of `Orders`, or a copy of it — sync one"),
         (("  - name: events", "  - name: Orders!"), "`orders` and `Orders!` are one name in the lineage: `orders` — sync one"),
         (("  - name: events", "  - name:"), "tables.1.name: has no value — give one"),
         (("  - name: events", "  - name: ''"), "tables.1.name: is empty — give a name"),
