@@ -190,7 +190,7 @@ class Warehouse(Protocol):
         """
 
     def find_load(self, load_id: str) -> LedgerEntry | None:
-        """Ask the ledger whether a load committed."""
+        """Ask the ledger whether a load committed. What its commit has left to do MUST be done then, as after ``read_state``."""
 
     def count_quarantine(self, tables: Sequence[str]) -> Sequence[QuarantineCount]:
         """Return what stands in quarantine, by table and reason; nothing for a table without an entry."""
