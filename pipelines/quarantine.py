@@ -15,7 +15,8 @@ from pipelines.errors import ConfigError, DaybreakError, LoadConflict, Prerequis
 from pipelines.landing.held import HeldLoad, list_held
 from pipelines.settings import Settings
 from pipelines.sync.context import Engine
-from pipelines.sync.model import QuarantineCount, QuarantineEntry, QuarantineState, TableResult
+from pipelines.sync.model import TableResult
+from pipelines.sync.quarantined import QuarantineCount, QuarantineEntry, QuarantineState
 from pipelines.sync.release import Release, release_load, why_superseded
 from pipelines.sync.reread import replay_quarantine
 from pipelines.sync.spec import SourceSpec, TableSpec

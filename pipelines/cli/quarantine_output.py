@@ -10,7 +10,7 @@ from rich.text import Text
 from pipelines.cli.output import make_console, make_table, one_line
 from pipelines.landing.held import HeldLoad
 from pipelines.quarantine import HeldRow, Replayed
-from pipelines.sync.model import QuarantineCount, QuarantineEntry
+from pipelines.sync.quarantined import QuarantineCount, QuarantineEntry
 from pipelines.sync.release import Release
 
 VALUE_LENGTH = 60  # longer values are cut; --json has all of them

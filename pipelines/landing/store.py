@@ -28,7 +28,8 @@ from pipelines.errors import LandingCorrupt
 from pipelines.landing.folder import FolderShelf, explaining_full_disk, flush, hash_file
 from pipelines.landing.shelf import COMMITTED, HELD, PLAN, Claim, Shelf, StoredLoad, record_name
 from pipelines.sync import codec
-from pipelines.sync.model import Bound, Chunk, LoadPlan, Part, QuarantinedRow
+from pipelines.sync.model import Bound, Chunk, LoadPlan, Part
+from pipelines.sync.quarantined import QuarantinedRow
 from pipelines.sync.spec import TableSpec
 from pipelines.sync.steps import step
 

@@ -13,8 +13,9 @@ import pyarrow as pa
 from pipelines.landing import scan
 from pipelines.landing.store import LoadFolder
 from pipelines.sync.land import null_key_positions, quarantined_rows, unfit_positions
-from pipelines.sync.model import NULL_KEY, Chunk, StagedFile, Verdict
+from pipelines.sync.model import Chunk, StagedFile, Verdict
 from pipelines.sync.protocols import UNFIT_COLUMN, Gate, LandedLoad, LoadSize, RowFinding
+from pipelines.sync.quarantined import NULL_KEY
 from pipelines.sync.schema import named_columns
 from pipelines.sync.spec import TableSpec
 

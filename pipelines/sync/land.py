@@ -13,8 +13,8 @@ import numpy
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines.sync.model import QuarantinedRow
 from pipelines.sync.protocols import UNFIT_COLUMN
+from pipelines.sync.quarantined import QuarantinedRow
 from pipelines.sync.spec import TableSpec
 
 KeyOf = Callable[[], bytes]

@@ -11,7 +11,6 @@ from pipelines.sync.spec import Mask, Mode, OnFailure, TableSpec
 # Where a chunk's rows come from: the window itself, rows whose cursor is NULL (or infinite), rows with a NULL in the key, or
 # all of these in one stream.
 Part = Literal["window", "null_cursor", "null_key", "stream"]
-NULL_KEY = "null_key"  # the reason of a row with a NULL in its key
 Bound = tuple[str, ...]  # the source's own text of (cursor, key) or (key); opaque to everybody else
 
 
@@ -121,61 +120,6 @@ class LoadPlan:
     is_stream: bool  # one transaction, not resumable
     mask_key_id: str = ""  # see ``land.identify_key``
     is_asked: bool = False  # of days that somebody asked for: the table is no newer for them
-
-
-@dataclass(frozen=True)
-class QuarantinedRow:
-    """A row that stepped aside, with its original text. ``position`` is its 0-based place in the landed file."""
-
-    position: int
-    key: str | None  # JSON of the key's values, None for a table without a key
-    column: str
-    reason: str
-    original: str  # JSON of the row as text, after masks
-    day: date | None = None
-
-
-QuarantineState = Literal["open", "fixed", "replayed"]
-
-
-@dataclass(frozen=True)
-class QuarantineEntry:
-    """A row in quarantine, as the warehouse keeps it. ``stale_load_id``: the load whose older version of it stands in the table."""
-
-    table: str  # id
-    key: str | None
-    column: str
-    reason: str
-    original: str
-    day: date | None
-    load_id: str
-    state: QuarantineState
-    quarantined_at: datetime
-    closed_at: datetime | None
-    stale_load_id: str | None
-
-
-@dataclass(frozen=True)
-class QuarantineCount:
-    """How many rows of a table stand in quarantine for one reason, and since when."""
-
-    table: str  # id
-    column: str
-    reason: str
-    open: int
-    stale: int
-    replayed: int
-    fixed: int
-    oldest_open_at: datetime | None
-
-
-@dataclass(frozen=True)
-class WaitingRows:
-    """The open rows of a table: ``keys`` (JSON, each once) can be asked for; of rows without a whole key only the days are known."""
-
-    keys: tuple[str, ...]
-    unnamed: int
-    unnamed_days: tuple[date, ...]
 
 
 @dataclass(frozen=True)

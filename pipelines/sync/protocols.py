@@ -8,21 +8,8 @@ from typing import Any, Literal, Protocol
 
 import pyarrow as pa
 
-from pipelines.sync.model import (
-    Bound,
-    LedgerEntry,
-    Observation,
-    Part,
-    QuarantineCount,
-    QuarantineEntry,
-    QuarantineState,
-    SchemaVersion,
-    StagedLoad,
-    Verdict,
-    WaitingRows,
-    Watermark,
-    Window,
-)
+from pipelines.sync.model import Bound, LedgerEntry, Observation, Part, SchemaVersion, StagedLoad, Verdict, Watermark, Window
+from pipelines.sync.quarantined import QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.sides import ComparedBuckets, ParityResult, SourceSide, StoredBucket, WarehouseSide
 from pipelines.sync.spec import Expectation, TableSpec

@@ -19,9 +19,10 @@ from pipelines.sync.engine import MAX_REPLANS, plan_load, settle, summarise, syn
 from pipelines.sync.gating import GateRequest, gate_load
 from pipelines.sync.land import identify_key
 from pipelines.sync.load import ReadyLoad, commit_load
-from pipelines.sync.model import Bound, DayRange, LoadPlan, Observation, TableResult, WaitingRows, Window
+from pipelines.sync.model import Bound, DayRange, LoadPlan, Observation, TableResult, Window
 from pipelines.sync.plan import is_reread
 from pipelines.sync.protocols import SchemaMoved
+from pipelines.sync.quarantined import WaitingRows
 from pipelines.sync.read import read_and_land
 from pipelines.sync.shape import TableSchema
 from pipelines.sync.spec import TableSpec

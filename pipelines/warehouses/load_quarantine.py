@@ -3,7 +3,8 @@
 import json
 from datetime import datetime
 
-from pipelines.sync.model import NULL_KEY, StagedLoad
+from pipelines.sync.model import StagedLoad
+from pipelines.sync.quarantined import NULL_KEY
 from pipelines.sync.schema import DELETED_AT, is_restart
 from pipelines.warehouses import load_sql as sql
 from pipelines.warehouses.dialect import OF_TABLE, Dialect, Later, Run, names_of

@@ -142,7 +142,7 @@ class SnowflakeDialect(Dialect):
     def comments(self, table: str, comment: str | None, columns: Sequence[Column]) -> list[str]:
         """Return the DDL of comments: one statement for all columns."""
         each = ", ".join(f"column {self.quote(one.name)} comment {self.comment(one.comment)}" for one in columns)
-        return [f"comment on table {table} is {self.comment(comment)}", f"alter table {table} alter ({each})"]
+        return [f"comment on table {table} is {self.comment(comment)}", *([f"alter table {table} alter ({each})"] if each else [])]
 
     def widen(self, table: str, before: Column, after: Column) -> list[str]:
         """Return the DDL that widens a column, and the UPDATE where it cannot be done in place."""

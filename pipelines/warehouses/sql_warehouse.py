@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 
-from pipelines.sync.model import LedgerEntry, QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
+from pipelines.sync.model import LedgerEntry
 from pipelines.sync.protocols import Traces, WarehouseState
+from pipelines.sync.quarantined import QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
 from pipelines.sync.sides import StoredBucket
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses import state_tables

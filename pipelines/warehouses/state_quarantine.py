@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from pipelines.sync.model import NULL_KEY, QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
+from pipelines.sync.quarantined import NULL_KEY, QuarantineCount, QuarantineEntry, QuarantineState, WaitingRows
 from pipelines.sync.spec import TableSpec
 from pipelines.warehouses.dialect import OF_TABLE, Run
 from pipelines.warehouses.state_ledger import TABLE_ID
